@@ -1,0 +1,1 @@
+"""One thin view per verb."""

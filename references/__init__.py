@@ -1,0 +1,1 @@
+"""What nature says: species, lines, structures and thermodynamics, each value with its source."""

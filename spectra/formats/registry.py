@@ -1,0 +1,96 @@
+"""Find file formats: every module of this package with ``FORMATS``, a tuple of `Format` records."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+
+from references.errors import nearest
+
+from ..errors import FormatError, TechniqueNeeded
+from .base import HEAD_BYTES, Format, Options, Regions
+
+_NOT_FORMATS = frozenset({"base", "registry"})
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """Return all formats by name."""
+    package = importlib.import_module(__package__)
+    found: dict[str, Format] = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name in _NOT_FORMATS or module.name.startswith("_"):
+            continue
+        for record in importlib.import_module(f"{__package__}.{module.name}").FORMATS:
+            if record.name in found:
+                raise FormatError(f"format {record.name!r} is registered twice")
+            found[record.name] = record
+    return found
+
+
+def identify(path: Path) -> Format:
+    """Return the one format that claims a file or folder.
+
+    Raises
+    ------
+    FormatError
+        If no format claims it, or more than one does.
+    """
+    if not path.exists():
+        raise FormatError(f"{path.name}: no such file; check the name and the folder")
+    head = b""
+    if path.is_file():
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+        if not head:
+            raise FormatError(f"{path.name}: the file is empty")
+    claims = [record for record in formats().values() if record.sniff(head, path)]
+    if not claims:
+        known = sorted({s for record in formats().values() for s in record.suffixes})
+        raise FormatError(
+            f"{path.name}: not a format known here (known endings: {' '.join(known)}); "
+            "see 'interphase formats'"
+        )
+    if len(claims) > 1:
+        raise FormatError(
+            f"{path.name}: claimed by {', '.join(c.name for c in claims)}; name one with --format"
+        )
+    return claims[0]
+
+
+def read(path: Path, *, format: str | None = None, technique: str | None = None) -> Regions:
+    """Read every region of a file.
+
+    Parameters
+    ----------
+    path : Path
+        File, or folder for formats that are folders.
+    format : str, optional
+        Name of the format, instead of asking the content.
+    technique : str, optional
+        What was measured, where the file does not say.
+
+    Returns
+    -------
+    mapping of str to xr.Dataset
+        Spectra by region name.
+    """
+    if format is not None and format not in formats():
+        raise FormatError(f"format {format!r}: {nearest(format, formats())}")
+    record = formats()[format] if format is not None else identify(path)
+    if technique is not None and technique not in record.techniques:
+        raise FormatError(
+            f"{path.name}: a {record.name} file holds {' or '.join(record.techniques)}, "
+            f"not {technique!r}"
+        )
+    if technique is None and len(record.techniques) > 1:
+        try:
+            return record.read(path, Options(None))
+        except TechniqueNeeded:
+            raise FormatError(
+                f"{path.name}: the content does not say what was measured; "
+                f"pass --technique, one of {', '.join(record.techniques)}"
+            ) from None
+    return record.read(path, Options(technique or record.techniques[0]))

@@ -1,0 +1,7 @@
+"""One file per technique; the registry finds them. ``get("xps")`` imports only what is asked for."""
+
+from __future__ import annotations
+
+from .registry import get, names
+
+__all__ = ["get", "names"]
