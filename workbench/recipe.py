@@ -5,6 +5,7 @@ A recipe never holds code. Unknown keys are refused with the file, the key and w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -130,7 +131,9 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _settings_fit_the_technique(self) -> Recipe:
         if self.technique not in techniques.names():
-            raise ValueError(f"technique {self.technique!r}: {nearest(self.technique, techniques.names())}")
+            raise ValueError(
+                f"technique {self.technique!r}: {nearest(self.technique, techniques.names())}"
+            )
         handler = techniques.get(self.technique)
         for verb, given, known in (
             ("calibrate", self.calibrate, handler.calibrations),
@@ -138,7 +141,9 @@ class Recipe(Frozen):
         ):
             for step in given:
                 if step.method not in known:
-                    raise ValueError(f"{verb}: method {step.method!r}: {nearest(step.method, known)}")
+                    raise ValueError(
+                        f"{verb}: method {step.method!r}: {nearest(step.method, known)}"
+                    )
                 _checked(known[step.method].settings, step.settings, f"{verb} {step.method}")
         if self.propose is not None:
             _checked(handler.settings, self.propose.settings, "propose")
@@ -152,9 +157,7 @@ class Recipe(Frozen):
         data = {"version": VERSION, **{k: v for k, v in data.items() if k != "version"}}
         for verb in ("calibrate", "correct"):
             if verb in data:
-                data[verb] = [
-                    {"method": m["method"], **m.get("settings", {})} for m in data[verb]
-                ]
+                data[verb] = [{"method": m["method"], **m.get("settings", {})} for m in data[verb]]
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
             write_text(text, Path(path))
@@ -264,7 +267,9 @@ def _mapping(source: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{source.name}{line}: not YAML ({getattr(error, 'problem', '')})") from None
+        raise RecipeError(
+            f"{source.name}{line}: not YAML ({getattr(error, 'problem', '')})"
+        ) from None
     except RecursionError:
         raise RecipeError(f"{source.name}: nested too deep") from None
     if not isinstance(data, dict):
@@ -294,7 +299,15 @@ def _allowed_beside(model: type[Any], location: tuple[int | str, ...]) -> str:
     for part in location[:-1]:
         if isinstance(part, str) and part in fields:
             annotation = str(fields[part].annotation)
-            for candidate in (Opening, Proposal, Change, OwnComponents, Fitting, Measurement, Recipe):
+            for candidate in (
+                Opening,
+                Proposal,
+                Change,
+                OwnComponents,
+                Fitting,
+                Measurement,
+                Recipe,
+            ):
                 if candidate.__name__ in annotation:
                     fields = candidate.model_fields
                     break
@@ -343,7 +356,15 @@ def recipe(result: xr.Dataset) -> Recipe:
     RecipeError
         If the dataset records no fit.
     """
-    data: dict[str, Any] = {"version": VERSION, "technique": result.attrs.get("technique")}
+    if "recipe" in result.attrs:
+        return recipe_from(json.loads(result.attrs["recipe"]), "recorded recipe")
+    if "components" not in result.attrs:
+        raise RecipeError("this dataset records no fit; take the recipe of a fit or its amounts")
+    data: dict[str, Any] = {
+        "version": VERSION,
+        "technique": result.attrs.get("technique"),
+        "components": json.loads(result.attrs["components"]),
+    }
     for verb, settings in steps(result):
         match verb:
             case "open":
@@ -354,7 +375,5 @@ def recipe(result: xr.Dataset) -> Recipe:
             case "select":
                 data.setdefault("select", {}).update(settings)
             case "fit":
-                data.update(settings)
-    if "propose" not in data and "components" not in data:
-        raise RecipeError("this dataset records no fit; take the recipe of a fit or its amounts")
+                data["fit"] = {k: v for k, v in settings.items() if k in Fitting.model_fields}
     return recipe_from(data, "recorded recipe")

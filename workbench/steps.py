@@ -1,7 +1,8 @@
 """The record every verb leaves: one line of ``history`` per step, readable and machine-readable.
 
-A line is the verb, a space, and the settings as JSON: ``calibrate {"method": "line", "at": 284.8}``.
-The recipe of a result is read back from these lines, so there is no second record to drift from them.
+A line is the verb, a space, and the settings as JSON:
+``calibrate {"method": "line", "at": 284.8}``. The recipe of a result is read back from these lines,
+so there is no second record to drift from them.
 """
 
 from __future__ import annotations

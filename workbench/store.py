@@ -133,7 +133,9 @@ def atomic(target: Path) -> Iterator[Path]:
             dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix
         )
     except OSError as error:
-        raise StoreError(f"{target}: cannot be written ({error.strerror}); make the folder") from None
+        raise StoreError(
+            f"{target}: cannot be written ({error.strerror}); make the folder"
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:

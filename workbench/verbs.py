@@ -230,7 +230,8 @@ def checked_settings(model: type[Settings], settings: Mapping[str, Any], place: 
     for key in settings:
         if key not in model.model_fields:
             raise RecipeError(
-                f"{place}: unknown setting {key!r}: {nearest(str(key), model.model_fields, most=20)}"
+                f"{place}: unknown setting {key!r}: "
+                + nearest(str(key), model.model_fields, most=20)
             )
     try:
         return model.model_validate(dict(settings))
