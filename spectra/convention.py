@@ -31,10 +31,12 @@ AXES: dict[str, str] = {
     "wavelength": "nm",
     "mass_to_charge": "u",
     "frequency": "Hz",
+    "acquisition_time": "s",
     "channel": "1",
 }
-"""Spectral dimensions and their units. ``channel``, ``wavelength`` and a ``frequency`` of NMR are
-axes as an instrument writes them before calibration; verbs that need a calibrated axis refuse them."""
+"""Spectral dimensions and their units. ``channel``, ``wavelength``, and the ``frequency`` and
+``acquisition_time`` of NMR are axes as an instrument writes them before calibration; verbs that need
+a calibrated axis refuse them."""
 
 OUTER: dict[str, str] = {
     "time": "s",
