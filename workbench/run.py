@@ -1,0 +1,298 @@
+"""Run a recipe on a file, or a campaign of them, to results on disk; resume what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import xarray as xr
+
+import references
+from references.errors import InterphaseError
+from spectra import techniques
+from spectra.formats.base import sha256
+
+from .align import align
+from .balance import balance
+from .errors import RecipeError
+from .fit import fit
+from .provenance import versions
+from .quantify import quantify
+from .recipe import Campaign, Measurement, Recipe, edited, read_recipe
+from .store import load, save, write_text
+from .verbs import calibrate, correct, open, propose, select
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(what, done, total)``."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a recipe gave: the corrected data, the fit and the amounts."""
+
+    data: xr.Dataset
+    fit: xr.Dataset
+    amounts: xr.Dataset | None
+
+
+def prepare(path: str | PathLike[str], recipe: Recipe) -> xr.Dataset:
+    """Open, calibrate, correct and select, as the recipe says.
+
+    Parameters
+    ----------
+    path : path-like
+        The measurement.
+    recipe : Recipe
+        Of the technique of that file.
+
+    Returns
+    -------
+    xr.Dataset
+        The Spectrum that is fitted.
+
+    Raises
+    ------
+    RecipeError
+        If the file holds another technique than the recipe is for.
+    """
+    ds = open(
+        path, region=recipe.open.region, format=recipe.open.format, technique=_told(path, recipe)
+    )
+    if ds.attrs["technique"] != recipe.technique:
+        raise RecipeError(
+            f"{Path(path).name}: holds {ds.attrs['technique']}, the recipe is for "
+            f"{recipe.technique}; take another recipe"
+        )
+    for step in recipe.calibrate:
+        ds = calibrate(ds, step.method, **step.settings)
+    for step in recipe.correct:
+        ds = correct(ds, step.method, **step.settings)
+    if recipe.select:
+        ds = select(ds, recipe.select)
+    return ds
+
+
+def _told(path: str | PathLike[str], recipe: Recipe) -> str | None:
+    """Tell the technique only to formats that need it."""
+    from spectra import formats
+
+    record = (
+        formats.formats().get(recipe.open.format)
+        if recipe.open.format
+        else formats.identify(Path(path))
+    )
+    several = record is not None and len(record.techniques) > 1
+    return recipe.technique if several else None
+
+
+def run_recipe(path: str | PathLike[str], recipe: Recipe) -> Result:
+    """Run one recipe on one file.
+
+    Parameters
+    ----------
+    path : path-like
+        The measurement.
+    recipe : Recipe
+        What to do with it.
+
+    Returns
+    -------
+    Result
+        Each part records inputs, recipe and versions.
+    """
+    ds = prepare(path, recipe)
+    components = edited(proposed(ds, recipe), recipe)
+    statistic = recipe.fit.statistic or techniques.get(recipe.technique).statistic
+    result = fit(
+        ds,
+        components,
+        engine=recipe.fit.engine,
+        statistic=statistic,
+        shared=recipe.fit.shared or None,
+    )
+    result.attrs["recipe"] = recipe.model_dump_json(exclude_defaults=True)
+    amounts = quantify(result) if components.species else None
+    return Result(ds, result, amounts)
+
+
+def proposed(ds: xr.Dataset, recipe: Recipe):  # type: ignore[no-untyped-def]
+    """Return the components a recipe proposes, before its changes."""
+    from spectra.component import Components
+
+    if recipe.propose is None:
+        return Components()
+    return propose(ds, recipe.propose.species, settings=recipe.propose.settings)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one measurement of a campaign ended."""
+
+    name: str
+    technique: str
+    fitted: int
+    flagged: int
+    resumed: bool
+    error: str = ""
+
+
+def run(
+    recipe_file: str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    jobs: int = 1,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Run a campaign file to a folder of results.
+
+    For each measurement ``<name>.data.nc``, ``<name>.fit.nc`` and ``<name>.amounts.nc`` are
+    written, then ``cell.nc`` (all amounts and channels on one clock), ``balance.nc`` and
+    ``summary.json``.
+
+    Parameters
+    ----------
+    recipe_file : path-like
+        A campaign in YAML; its files are relative to its folder and stay inside it.
+    out : path-like
+        Folder for the results; made if missing.
+    jobs : int
+        Processes that work side by side.
+    resume : bool
+        Keep results whose inputs, recipe, library and versions are unchanged.
+    progress : callable, optional
+        ``progress(what, done, total)``.
+
+    Returns
+    -------
+    list of Outcome
+        In the campaign's order. A measurement that cannot be read or fitted is an Outcome with
+        an error; the others go on.
+
+    Raises
+    ------
+    RecipeError
+        If the file is not a campaign, or a file it names is missing.
+    """
+    source = Path(recipe_file)
+    campaign = read_recipe(source)
+    if not isinstance(campaign, Campaign):
+        raise RecipeError(f"{source.name}: a recipe for one file; give the file: interphase fit")
+    folder = source.resolve().parent
+    for name, measurement in campaign.measurements.items():
+        located(folder, measurement.file, f"{source.name}: {name}")
+    target = Path(out)
+    target.mkdir(parents=True, exist_ok=True)
+    work = [(folder, name, m, target, resume) for name, m in campaign.measurements.items()]
+    outcomes: list[Outcome] = []
+    if jobs > 1 and len(work) > 1:
+        with ProcessPoolExecutor(max_workers=min(jobs, len(work))) as pool:
+            for outcome in pool.map(_one, work):
+                outcomes.append(outcome)
+                _tell(progress, outcome, len(outcomes), len(work))
+    else:
+        for item in work:
+            outcomes.append(_one(item))
+            _tell(progress, outcomes[-1], len(outcomes), len(work))
+    _conclude(campaign, folder, target, [o for o in outcomes if not o.error])
+    summary = {
+        "campaign": campaign.campaign,
+        "measurements": [o.__dict__ for o in outcomes],
+        "versions": versions(),
+        "library_hash": references.load().hash,
+    }
+    write_text(json.dumps(summary, indent=1), target / "summary.json")
+    return outcomes
+
+
+def _tell(progress: Progress | None, outcome: Outcome, done: int, total: int) -> None:
+    if progress is not None:
+        progress(outcome.name, done, total)
+
+
+def located(folder: Path, name: str, place: str) -> Path:
+    """Return the path of a campaign's file; it must exist and lie inside the folder.
+
+    Raises
+    ------
+    RecipeError
+        If it does not, following links.
+    """
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise RecipeError(f"{place}: {name!r} leads out of the campaign's folder; copy it inside")
+    if not path.exists():
+        raise RecipeError(f"{place}: no file {name!r} beside the campaign")
+    return path
+
+
+def _one(work: tuple[Path, str, Measurement, Path, bool]) -> Outcome:
+    folder, name, measurement, target, resume = work
+    recipe = measurement.recipe
+    try:
+        path = located(folder, measurement.file, name)
+        key = _key(path, recipe)
+        kept = _kept(target, name, key) if resume else None
+        if kept is None:
+            result = run_recipe(path, recipe)
+            fitted = result.fit
+            for part in (fitted, result.data, *([result.amounts] if result.amounts else [])):
+                part.attrs["key"] = key
+            save(result.data, target / f"{name}.data.nc")
+            if result.amounts is not None:
+                save(result.amounts, target / f"{name}.amounts.nc")
+            save(fitted, target / f"{name}.fit.nc")
+        else:
+            fitted = kept
+        flagged = count_flagged(fitted)
+        return Outcome(name, recipe.technique, fitted["status"].size, flagged, kept is not None)
+    except InterphaseError as error:
+        return Outcome(name, recipe.technique, 0, 0, False, str(error))
+
+
+def count_flagged(fitted: xr.Dataset) -> int:
+    """Return how many spectra of a fit carry a status other than ok."""
+    meanings = str(fitted["status"].attrs["flag_meanings"]).split()
+    values = list(fitted["status"].attrs["flag_values"])
+    return int((fitted["status"] != values[meanings.index("ok")]).sum())
+
+
+def _key(path: Path, recipe: Recipe) -> str:
+    """Hash everything a result depends on."""
+    parts = [sha256(path), recipe.model_dump_json(), references.load().hash, versions()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _kept(target: Path, name: str, key: str) -> xr.Dataset | None:
+    """Return the earlier fit if it was made from the same inputs; it is written last."""
+    path = target / f"{name}.fit.nc"
+    if not path.is_file():
+        return None
+    try:
+        earlier = load(path)
+    except InterphaseError:
+        return None
+    same = isinstance(earlier, xr.Dataset) and earlier.attrs.get("key") == key
+    return earlier if same else None  # type: ignore[return-value]
+
+
+def _conclude(campaign: Campaign, folder: Path, target: Path, done: list[Outcome]) -> None:
+    """Write what the measurements say together."""
+    amounts = {o.name: target / f"{o.name}.amounts.nc" for o in done}
+    amounts = {name: path for name, path in amounts.items() if path.is_file()}
+    channels = [open(located(folder, c, campaign.campaign)) for c in campaign.channels]
+    parts = [load(path) for path in amounts.values()]
+    if not parts:
+        return
+    names = [name.replace("-", "_") for name in amounts]
+    start = {name.replace("-", "_"): campaign.measurements[name].start_s for name in amounts}
+    labels = [*names, *(f"channel{i + 1}" for i in range(len(channels)))]
+    cell = align(*parts, *channels, names=labels, start=start)  # type: ignore[arg-type]
+    save(cell, target / "cell.nc")
+    if campaign.balance is not None:
+        save(balance(cell, campaign.balance), target / "balance.nc")
