@@ -1,1 +1,1 @@
-"""Fit engines behind one seam."""
+"""Fit engines behind one seam: components become a plan once, every engine solves the same plan."""
