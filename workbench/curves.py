@@ -54,7 +54,7 @@ def curves(ds: xr.Dataset, fit: xr.Dataset) -> xr.Dataset:
     ground = [i for i, c in enumerate(plan.components) if c.role == "background"]
     background = parts[..., ground, :].sum(axis=-2)
     if "background" in ds:
-        static = ds["background"].transpose(*[d for d in ds["intensity"].dims]).values
+        static = ds["background"].transpose(*ds["intensity"].dims).values
         background = background + static
         model = parts.sum(axis=-2) + static
     else:

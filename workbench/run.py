@@ -14,7 +14,8 @@ import xarray as xr
 
 import references
 from references.errors import InterphaseError
-from spectra import techniques
+from spectra import formats, techniques
+from spectra.component import Components
 from spectra.formats.base import sha256
 
 from .align import align
@@ -79,8 +80,6 @@ def prepare(path: str | PathLike[str], recipe: Recipe) -> xr.Dataset:
 
 def _told(path: str | PathLike[str], recipe: Recipe) -> str | None:
     """Tell the technique only to formats that need it."""
-    from spectra import formats
-
     record = (
         formats.formats().get(recipe.open.format)
         if recipe.open.format
@@ -120,10 +119,8 @@ def run_recipe(path: str | PathLike[str], recipe: Recipe) -> Result:
     return Result(ds, result, amounts)
 
 
-def proposed(ds: xr.Dataset, recipe: Recipe):  # type: ignore[no-untyped-def]
+def proposed(ds: xr.Dataset, recipe: Recipe) -> Components:
     """Return the components a recipe proposes, before its changes."""
-    from spectra.component import Components
-
     if recipe.propose is None:
         return Components()
     return propose(ds, recipe.propose.species, settings=recipe.propose.settings)
@@ -151,9 +148,8 @@ def run(
 ) -> list[Outcome]:
     """Run a campaign file to a folder of results.
 
-    For each measurement ``<name>.data.nc``, ``<name>.fit.nc`` and ``<name>.amounts.nc`` are
-    written, then ``cell.nc`` (all amounts and channels on one clock), ``balance.nc`` and
-    ``summary.json``.
+    For each measurement ``<name>.nc`` is written (fit, data and amounts), then ``cell.nc`` (all
+    amounts and channels on one clock), ``balance.nc`` and ``summary.json``.
 
     Parameters
     ----------
@@ -241,18 +237,22 @@ def _one(work: tuple[Path, str, Measurement, Path, bool]) -> Outcome:
         if kept is None:
             result = run_recipe(path, recipe)
             fitted = result.fit
-            for part in (fitted, result.data, *([result.amounts] if result.amounts else [])):
-                part.attrs["key"] = key
-            save(result.data, target / f"{name}.data.nc")
-            if result.amounts is not None:
-                save(result.amounts, target / f"{name}.amounts.nc")
-            save(fitted, target / f"{name}.fit.nc")
+            fitted.attrs["key"] = key
+            save_result(result, target / f"{name}.nc")
         else:
             fitted = kept
         flagged = count_flagged(fitted)
         return Outcome(name, recipe.technique, fitted["status"].size, flagged, kept is not None)
     except InterphaseError as error:
         return Outcome(name, recipe.technique, 0, 0, False, str(error))
+
+
+def save_result(result: Result, path: Path) -> Path:
+    """Write fit, data and amounts to one file."""
+    parts = {"data": result.data}
+    if result.amounts is not None:
+        parts["amounts"] = result.amounts
+    return save(result.fit, path, parts=parts)
 
 
 def count_flagged(fitted: xr.Dataset) -> int:
@@ -269,16 +269,15 @@ def _key(path: Path, recipe: Recipe) -> str:
 
 
 def _kept(target: Path, name: str, key: str) -> xr.Dataset | None:
-    """Return the earlier fit if it was made from the same inputs; it is written last."""
-    path = target / f"{name}.fit.nc"
+    """Return the earlier fit if it was made from the same inputs."""
+    path = target / f"{name}.nc"
     if not path.is_file():
         return None
     try:
         earlier = load(path)
     except InterphaseError:
         return None
-    same = isinstance(earlier, xr.Dataset) and earlier.attrs.get("key") == key
-    return earlier if same else None  # type: ignore[return-value]
+    return earlier if earlier.attrs.get("key") == key else None
 
 
 def _conclude(campaign: Campaign, folder: Path, target: Path, done: list[Outcome]) -> None:

@@ -1,24 +1,34 @@
-"""Save and load spectra, fits, amounts and whole cells as netCDF-4, atomically."""
+"""Save and load spectra, fits, amounts and whole cells as netCDF-4, atomically.
+
+A fit file holds the FitResult at its root and, as groups, the ``data`` it was fitted to and the
+``amounts`` drawn from it.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
 import xarray as xr
 
+from spectra.netcdf import pack, read, unpack
+
 from .errors import StoreError
 
-_LONG = 30_000  # HDF5 keeps an attribute in one 64 KiB object header message
-_PREFIX = "attr_"
 CONVENTIONS = ("spectrum-1", "channels-1", "fit-1", "amount-1", "aligned-1", "balance-1")
+PARTS = ("data", "amounts")
 
 
-def save(ds: xr.Dataset | xr.DataTree, path: str | PathLike[str]) -> Path:
+def save(
+    ds: xr.Dataset | xr.DataTree,
+    path: str | PathLike[str],
+    *,
+    parts: Mapping[str, xr.Dataset] | None = None,
+) -> Path:
     """Write a dataset or tree to netCDF-4: whole or not at all.
 
     Parameters
@@ -27,6 +37,8 @@ def save(ds: xr.Dataset | xr.DataTree, path: str | PathLike[str]) -> Path:
         Anything a verb returns.
     path : path-like
         Target; replaced if it exists.
+    parts : mapping of str to xr.Dataset, optional
+        What goes with a fit: ``"data"`` and ``"amounts"``.
 
     Returns
     -------
@@ -41,24 +53,38 @@ def save(ds: xr.Dataset | xr.DataTree, path: str | PathLike[str]) -> Path:
     target = Path(path)
     with atomic(target) as temporary:
         if isinstance(ds, xr.DataTree):
-            ds.map_over_datasets(_pack).to_netcdf(temporary, engine="h5netcdf")
+            ds.map_over_datasets(pack).to_netcdf(temporary, engine="h5netcdf")
         else:
-            packed = _pack(ds)
-            packed.to_netcdf(temporary, engine="h5netcdf", encoding=_encoding(packed))
+            _write(ds, temporary, None)
+            for name, part in (parts or {}).items():
+                _write(part, temporary, name)
     return target
 
 
-def load(path: str | PathLike[str]) -> xr.Dataset | xr.DataTree:
+def _write(ds: xr.Dataset, path: Path, group: str | None) -> None:
+    packed = pack(ds)
+    encoding = {
+        str(name): {"zlib": True, "complevel": 2}
+        for name, var in packed.variables.items()
+        if var.dtype.kind in "iuf" and var.size > 4096
+    }
+    mode = "w" if group is None else "a"
+    packed.to_netcdf(path, group=group, mode=mode, engine="h5netcdf", encoding=encoding)
+
+
+def load(path: str | PathLike[str], part: str | None = None) -> xr.Dataset:
     """Read back what `save` wrote.
 
     Parameters
     ----------
     path : path-like
         A netCDF-4 file.
+    part : {"data", "amounts"}, optional
+        What goes with a fit, instead of the fit itself.
 
     Returns
     -------
-    xr.Dataset or xr.DataTree
+    xr.Dataset
         As it was saved, in memory.
 
     Raises
@@ -70,17 +96,13 @@ def load(path: str | PathLike[str]) -> xr.Dataset | xr.DataTree:
     if not source.is_file():
         raise StoreError(f"{source.name}: no such file; results are written by 'interphase fit'")
     try:
-        with xr.open_datatree(source, engine="h5netcdf") as tree:
-            tree = tree.load()
+        ds = read(source, part)
     except Exception as error:
+        what = "a readable result" if part is None else f"a result with {part!r}"
         raise StoreError(
-            f"{source.name}: not a readable result ({type(error).__name__}); "
-            "the file may be truncated: write it again"
+            f"{source.name}: not {what} ({type(error).__name__}); the file may be truncated: "
+            "write it again"
         ) from None
-    if tree.children:
-        tree = tree.map_over_datasets(_unpack)
-        return tree
-    ds = _unpack(tree.to_dataset())
     if ds.attrs.get("convention") not in CONVENTIONS:
         raise StoreError(
             f"{source.name}: convention {ds.attrs.get('convention')!r} is none of "
@@ -89,34 +111,20 @@ def load(path: str | PathLike[str]) -> xr.Dataset | xr.DataTree:
     return ds
 
 
-def _encoding(ds: xr.Dataset) -> dict[str, dict[str, object]]:
-    return {
-        str(name): {"zlib": True, "complevel": 2}
-        for name, var in ds.variables.items()
-        if var.dtype.kind in "iuf" and var.size > 4096
-    }
+def load_tree(path: str | PathLike[str]) -> xr.DataTree:
+    """Read a tree of regions that `save` wrote.
 
-
-def _pack(ds: xr.Dataset) -> xr.Dataset:
-    """Move long attributes into scalar string variables."""
-    ds = ds.copy(deep=False)
-    for var in ds.variables.values():
-        var.encoding = {}
-    for key in [k for k, v in ds.attrs.items() if isinstance(v, str) and len(v) > _LONG]:
-        ds[_PREFIX + key] = ((), ds.attrs.pop(key))
-    ds.attrs = {k: v for k, v in ds.attrs.items() if v is not None}
-    return ds
-
-
-def _unpack(ds: xr.Dataset) -> xr.Dataset:
-    ds = ds.copy(deep=False)
-    for name in [str(n) for n in ds.data_vars if str(n).startswith(_PREFIX)]:
-        ds.attrs[name.removeprefix(_PREFIX)] = str(ds[name].item())
-        ds = ds.drop_vars(name)
-    for name, var in ds.variables.items():
-        if var.dtype == object:
-            ds[name] = ds[name].astype(str)
-    return ds
+    Raises
+    ------
+    StoreError
+        If the file is missing or not readable.
+    """
+    source = Path(path)
+    try:
+        with xr.open_datatree(source, engine="h5netcdf") as tree:
+            return tree.load().map_over_datasets(unpack)
+    except Exception as error:
+        raise StoreError(f"{source.name}: not a readable tree ({type(error).__name__})") from None
 
 
 @contextmanager
@@ -134,7 +142,7 @@ def atomic(target: Path) -> Iterator[Path]:
         )
     except OSError as error:
         raise StoreError(
-            f"{target}: cannot be written ({error.strerror}); make the folder"
+            f"{target}: cannot be written ({error.strerror}); make the folder first"
         ) from None
     os.close(handle)
     temporary = Path(name)
