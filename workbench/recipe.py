@@ -364,6 +364,7 @@ def recipe(result: xr.Dataset) -> Recipe:
         "version": VERSION,
         "technique": result.attrs.get("technique"),
         "components": json.loads(result.attrs["components"]),
+        "fit": {k: result.attrs[k] for k in ("engine", "statistic") if k in result.attrs},
     }
     for verb, settings in steps(result):
         match verb:
@@ -374,6 +375,4 @@ def recipe(result: xr.Dataset) -> Recipe:
                 data.setdefault(verb, []).append(settings)
             case "select":
                 data.setdefault("select", {}).update(settings)
-            case "fit":
-                data["fit"] = {k: v for k, v in settings.items() if k in Fitting.model_fields}
     return recipe_from(data, "recorded recipe")

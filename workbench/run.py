@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
@@ -27,6 +28,9 @@ from .quantify import quantify
 from .recipe import Campaign, Measurement, Recipe, edited, read_recipe
 from .store import load, save, write_text
 from .verbs import calibrate, correct, open, propose, select
+
+Work = tuple[Path, str, Measurement, Path, bool]
+"""Folder, name, measurement, target folder, resume."""
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)``."""
@@ -144,6 +148,7 @@ def run(
     *,
     jobs: int = 1,
     resume: bool = False,
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Run a campaign file to a folder of results.
@@ -161,6 +166,8 @@ def run(
         Processes that work side by side.
     resume : bool
         Keep results whose inputs, recipe, library and versions are unchanged.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers see the same files.
     progress : callable, optional
         ``progress(what, done, total)``.
 
@@ -186,15 +193,10 @@ def run(
     target.mkdir(parents=True, exist_ok=True)
     work = [(folder, name, m, target, resume) for name, m in campaign.measurements.items()]
     outcomes: list[Outcome] = []
-    if jobs > 1 and len(work) > 1:
-        with ProcessPoolExecutor(max_workers=min(jobs, len(work))) as pool:
-            for outcome in pool.map(_one, work):
-                outcomes.append(outcome)
-                _tell(progress, outcome, len(outcomes), len(work))
-    else:
-        for item in work:
-            outcomes.append(_one(item))
-            _tell(progress, outcomes[-1], len(outcomes), len(work))
+    for outcome in _each(work, jobs, scheduler):
+        outcomes.append(outcome)
+        if progress is not None:
+            progress(outcome.name, len(outcomes), len(work))
     _conclude(campaign, folder, target, [o for o in outcomes if not o.error])
     summary = {
         "campaign": campaign.campaign,
@@ -206,9 +208,27 @@ def run(
     return outcomes
 
 
-def _tell(progress: Progress | None, outcome: Outcome, done: int, total: int) -> None:
-    if progress is not None:
-        progress(outcome.name, done, total)
+def _each(work: list[Work], jobs: int, scheduler: str | None) -> Iterator[Outcome]:
+    """Do the work here, in processes, or on a Dask cluster; in order."""
+    if scheduler is not None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise RecipeError(
+                "run --scheduler: needs Dask's distributed; pip install distributed"
+            ) from None
+        try:
+            client = Client(scheduler, timeout=10)
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"run --scheduler {scheduler}: no answer ({error})") from None
+        with client:
+            yield from (future.result() for future in client.map(_one, work, pure=False))
+    elif jobs > 1 and len(work) > 1:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context) as pool:
+            yield from pool.map(_one, work)
+    else:
+        yield from map(_one, work)
 
 
 def located(folder: Path, name: str, place: str) -> Path:
@@ -227,7 +247,7 @@ def located(folder: Path, name: str, place: str) -> Path:
     return path
 
 
-def _one(work: tuple[Path, str, Measurement, Path, bool]) -> Outcome:
+def _one(work: Work) -> Outcome:
     folder, name, measurement, target, resume = work
     recipe = measurement.recipe
     try:

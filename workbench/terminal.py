@@ -1,0 +1,107 @@
+"""What the command line prints: tables and plain data of results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+
+def print_json(data: Any) -> None:
+    """Print plain data as JSON."""
+    print(json.dumps(data, indent=1, ensure_ascii=False, default=str))
+
+
+def print_table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:
+    """Print rows under a head, columns aligned."""
+    widths = [max(len(str(r[i])) for r in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        print("  ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+
+
+def describe(ds: xr.Dataset) -> dict[str, Any]:
+    """Describe a Spectrum or channels as plain data."""
+    about: dict[str, Any] = {
+        "technique": ds.attrs.get("technique"),
+        "dims": {str(k): int(v) for k, v in ds.sizes.items()},
+        "variables": [str(v) for v in ds.data_vars],
+    }
+    if "intensity" in ds:
+        axis = str(ds["intensity"].dims[-1])
+        x = ds[axis].values
+        about["dims"] = {str(d): ds.sizes[d] for d in ds["intensity"].dims}
+        about["axis"] = axis
+        about["axis_units"] = ds[axis].attrs["units"]
+        about["axis_range"] = [float(x[0]), float(x[-1])]
+        about["range"] = f"{axis} {x[0]:.6g} to {x[-1]:.6g} {ds[axis].attrs['units']}"
+        about["units"] = ds["intensity"].attrs["units"]
+        about["calibration"] = ds.attrs.get("calibration")
+    about["attrs"] = {
+        k: v
+        for k, v in ds.attrs.items()
+        if k not in ("history", "source", "convention") and isinstance(v, (str, int, float))
+    }
+    return about
+
+
+def amounts_json(amounts: xr.Dataset) -> dict[str, Any]:
+    """Return amounts as plain data."""
+    return {
+        "species": [str(s) for s in amounts["species"].values],
+        "dims": list(amounts["amount"].dims),
+        "units": amounts["amount"].attrs["units"],
+        "amount": amounts["amount"].values.tolist(),
+        "stderr": amounts["stderr"].values.tolist(),
+        "flag": amounts["flag"].values.tolist(),
+        "flag_meanings": str(amounts["flag"].attrs["flag_meanings"]).split(),
+    }
+
+
+def print_result(fit: xr.Dataset, amounts: xr.Dataset | None) -> None:
+    """Print amounts by species, or the parameters of one spectrum without species."""
+    if amounts is None:
+        if fit["status"].ndim == 0:
+            rows = [
+                [str(p), f"{float(v):.6g}", f"{float(e):.2g}"]
+                for p, v, e in zip(fit["param"].values, fit["value"], fit["stderr"], strict=True)
+            ]
+            print_table(rows, ["parameter", "value", "1 sigma"])
+        return
+    outer = [d for d in amounts["amount"].dims if d != "species"]
+    units = amounts["amount"].attrs["units"]
+    names = str(amounts["flag"].attrs["flag_meanings"]).split()
+    rows = []
+    for name in amounts["species"].values:
+        one = amounts.sel(species=name)
+        flags = one["flag"].values.ravel()
+        if outer:
+            mean = float(np.nanmean(one["amount"].values))
+            sigma = float(np.nanmedian(one["stderr"].values))
+            text = f"{int(np.sum(flags != 0))} of {flags.size} flagged"
+        else:
+            mean, sigma = float(one["amount"]), float(one["stderr"])
+            text = names[int(flags[0])]
+        rows.append([str(name), f"{mean:.4g}", f"{sigma:.2g}", units, text])
+    which = "mean" if outer else "amount"
+    print_table(rows, ["species", which, "1 sigma", "units", "flag"])
+
+
+def list_flagged(fit: xr.Dataset, most: int = 10) -> None:
+    """List on stderr which spectra are flagged and how."""
+    names = str(fit["status"].attrs["flag_meanings"]).split()
+    values = list(fit["status"].attrs["flag_values"])
+    status = fit["status"].values
+    bad = np.argwhere(np.atleast_1d(status) != values[names.index("ok")])
+    for at in bad[:most]:
+        place = ", ".join(
+            f"{d} = {float(fit[d].values[i]):g}"
+            for d, i in zip(fit["status"].dims, at, strict=False)
+        )
+        code = np.atleast_1d(status)[tuple(at)]
+        print(f"flagged: {place or 'the spectrum'}: {names[values.index(code)]}", file=sys.stderr)
+    if len(bad) > most:
+        print(f"flagged: {len(bad) - most} more", file=sys.stderr)
