@@ -12,9 +12,10 @@ from spectra.component import Components
 from spectra.convention import axis_of, outer_dims, where
 
 from . import result
-from .engine import reference
+from .engine import batched, reference
 from .engine.plan import Plan, build
 from .engine.problem import Block, Solution
+from .engine.starts import from_groups, groups
 from .engine.uncertainty import report
 from .errors import FitError
 
@@ -28,7 +29,7 @@ def fit(
     ds: xr.Dataset,
     comps: Components,
     *,
-    engine: str = "lmfit",
+    engine: str = "batch",
     statistic: str = "chi2",
     shared: Shared | None = None,
     covariance: bool = True,
@@ -89,7 +90,11 @@ def fit(
         if progress is not None and progress(finished, total):
             raise FitError(f"{where(ds)}: cancelled after {finished} of {total} spectra")
 
-    solution: Solution = reference.solve(plan, block, plan.start, done=done)
+    if engine == "lmfit":
+        solution: Solution = reference.solve(plan, block, plan.start, done=done)
+    else:
+        division = groups(ds["intensity"].shape[:-1])
+        solution = from_groups(plan, block, division, batched.minimise, batched.EDM, done)
     got = report(plan, block, solution, covariance=covariance)
     shape = ds["intensity"].shape[:-1]
     arrays = {
@@ -104,7 +109,7 @@ def fit(
         "covar": None if got.covar is None else got.covar.reshape(*shape, *got.covar.shape[1:]),
     }
     attrs = {
-        "engine": "lmfit",
+        "engine": "lmfit" if engine == "lmfit" else "numpy",
         "statistic": statistic,
         "weights": weights_of(ds),
         "scale_covar": "true" if block.scale else "false",
