@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None, serve: Serve | None = None) -> int:
 
 
 def _failed(message: str) -> int:
-    print("interphase: " + " ".join(message.split()), file=sys.stderr)
+    print("interphase: " + " ".join(message.split()).removeprefix("interphase: "), file=sys.stderr)
     return 1
 
 

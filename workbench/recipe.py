@@ -153,15 +153,24 @@ class Recipe(Frozen):
 
     def to_yaml(self, path: str | PathLike[str] | None = None) -> str:
         """Return the recipe as YAML and, if a path is given, write it there atomically."""
-        data = self.model_dump(mode="json", exclude_defaults=True)
-        data = {"version": VERSION, **{k: v for k, v in data.items() if k != "version"}}
-        for verb in ("calibrate", "correct"):
-            if verb in data:
-                data[verb] = [{"method": m["method"], **m.get("settings", {})} for m in data[verb]]
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
-        if path is not None:
-            write_text(text, Path(path))
-        return text
+        return _to_yaml(_plain(self), path)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain data, methods flat, without what is default."""
+    data = recipe.model_dump(mode="json", exclude_defaults=True)
+    for verb in ("calibrate", "correct"):
+        if verb in data:
+            data[verb] = [{"method": m["method"], **m.get("settings", {})} for m in data[verb]]
+    return data
+
+
+def _to_yaml(data: dict[str, Any], path: str | PathLike[str] | None) -> str:
+    data = {"version": VERSION, **{k: v for k, v in data.items() if k != "version"}}
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    if path is not None:
+        write_text(text, Path(path))
+    return text
 
 
 def _checked(model: Any, settings: Mapping[str, Any], place: str) -> None:
@@ -219,6 +228,13 @@ class Campaign(Frozen):
             if not name.replace("-", "_").isidentifier():
                 raise ValueError(f"{name!r}: use letters, digits, _ and - only")
         return value
+
+    def to_yaml(self, path: str | PathLike[str] | None = None) -> str:
+        """Return the campaign as YAML and, if a path is given, write it there atomically."""
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        for name, measurement in self.measurements.items():
+            data["measurements"][name]["recipe"] = _plain(measurement.recipe)
+        return _to_yaml(data, path)
 
 
 def inside(name: str) -> str:
