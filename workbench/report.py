@@ -179,11 +179,11 @@ def _one(path: Path) -> list[Section]:
         amounts = None
     data = load(path, "data")
     if amounts is not None:
-        truth = data["truth"] if "truth" in data else None
+        truth = data.get("truth")
         section.images.append(_png(plot.amounts(amounts, truth)))
         section.lines.append(str(amounts.attrs.get("note", "")))
         section.head = ["species", "mean amount", "median 1 sigma", "detection limit", "flagged"]
-        section.rows = _amount_rows(amounts)
+        section.rows = amount_rows(amounts)
     elif fit["status"].ndim == 0:
         section.head = ["parameter", "value", "1 sigma", "flag"]
         section.rows = _param_rows(fit)
@@ -217,13 +217,14 @@ def _examples(fit: xr.Dataset) -> list[dict[str, float]]:
     shape = fit["status"].shape
     redchi = np.nan_to_num(fit["redchi"].values, nan=-1.0)
     picks = [tuple(n // 2 for n in shape), np.unravel_index(int(redchi.argmax()), shape)]
-    found = []
-    for pick in dict.fromkeys(tuple(int(i) for i in p) for p in picks):
-        found.append({d: float(fit[d].values[i]) for d, i in zip(dims, pick, strict=True)})
-    return found
+    return [
+        {d: float(fit[d].values[i]) for d, i in zip(dims, pick, strict=True)}
+        for pick in dict.fromkeys(tuple(int(i) for i in p) for p in picks)
+    ]
 
 
-def _amount_rows(amounts: xr.Dataset) -> list[list[str]]:
+def amount_rows(amounts: xr.Dataset) -> list[list[str]]:
+    """Return amounts as rows of text: species, mean, 1 sigma, detection limit, flagged."""
     units = amounts["amount"].attrs["units"]
     unit = "" if units == "1" else f" {units}"
     rows = []

@@ -1,0 +1,83 @@
+"""The web app: one tab per verb over one session; served on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import panel as pn
+
+from .state import Session
+from .views import cell, export, fit, open, propose, quantify, steps
+from .views.position import Position
+
+HOST = "127.0.0.1"
+PORT = 5006
+
+
+def page(folder: Path) -> pn.viewable.Viewable:
+    """Return the app of one browser window on a folder of measurements."""
+    session = Session(folder=folder)
+    position = Position(session)
+
+    def said(message: str, failed: bool) -> pn.viewable.Viewable:
+        kind = "danger" if failed else "light"
+        return pn.pane.Alert(
+            message or "Open a file to start.", alert_type=kind, css_classes=["message"]
+        )
+
+    tabs = pn.Tabs(
+        ("Open", open.view(session, position)),
+        ("Calibrate", steps.view(session, position, "calibrate")),
+        ("Correct", steps.view(session, position, "correct")),
+        ("Species", propose.view(session)),
+        ("Fit", fit.view(session, position)),
+        ("Amounts", quantify.view(session)),
+        ("Cell", cell.view(session)),
+        ("Export", export.view(session)),
+        dynamic=False,
+    )
+    return pn.Column(
+        pn.pane.Markdown("# Interphase Workbench", margin=(5, 10, 0, 10)),
+        pn.panel(pn.bind(said, session.param.message, session.param.failed)),
+        tabs,
+        sizing_mode="stretch_width",
+    )
+
+
+def serve(folder: Path, port: int | None = None, *, show: bool = False) -> None:
+    """Serve the app until it is stopped; prints its address.
+
+    Parameters
+    ----------
+    folder : Path
+        Files of this folder can be opened, no others.
+    port : int, optional
+        Default 5006; if that is taken and none was asked for, a free one.
+    show : bool
+        Open a browser.
+    """
+    pn.extension("tabulator", "codeeditor", notifications=False)
+    chosen = port if port is not None else _free(PORT)
+    print(f"serving on http://{HOST}:{chosen}/ (stop with Ctrl-C)", flush=True)
+    pn.serve(
+        {"/": lambda: page(folder.resolve())},
+        address=HOST,
+        port=chosen,
+        websocket_origin=[f"{HOST}:{chosen}", f"localhost:{chosen}"],
+        title="Interphase Workbench",
+        show=show,
+        verbose=False,
+        websocket_max_message_size=768 * 1024**2,
+    )
+
+
+def _free(port: int) -> int:
+    """Return the port, or a free one if it is taken."""
+    import socket
+
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

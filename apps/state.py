@@ -1,0 +1,209 @@
+"""A session of the app as plain state: what is open, the recipe so far, its results. No Panel here.
+
+Every action edits the recipe and computes with `workbench`; so the page can always print itself as
+a recipe that the command line runs to the same numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import param
+import xarray as xr
+
+import references
+import workbench as wb
+from references.errors import InterphaseError
+from spectra import formats, techniques
+from spectra.component import Components
+from workbench.recipe import Change, Recipe, edited, recipe_from
+from workbench.run import Result, prepare, proposed, run_recipe, save_result
+
+MAX_UPLOAD_BYTES = 512 * 1024**2
+_SAFE_NAME = re.compile(r"[^A-Za-z0-9._ ()+-]")
+
+
+class Session(param.Parameterized):
+    """What one browser window works on.
+
+    The parameters are watched by the views; the methods are what a user does.
+    """
+
+    folder = param.ClassSelector(class_=Path, doc="where files are picked from")
+    path = param.ClassSelector(class_=Path, default=None, allow_None=True)
+    region = param.String(default="")
+    regions = param.List(default=[])
+    spectrum = param.ClassSelector(class_=xr.Dataset, default=None, allow_None=True)
+    prepared = param.ClassSelector(class_=xr.Dataset, default=None, allow_None=True)
+    draft = param.Dict(default={}, doc="the recipe so far, as plain data")
+    components = param.ClassSelector(class_=Components, default=None, allow_None=True)
+    result = param.ClassSelector(class_=Result, default=None, allow_None=True)
+    message = param.String(default="", doc="last error or remark, one line")
+    failed = param.Boolean(default=False)
+
+    def files(self) -> list[str]:
+        """Return the names of files in the folder, those in its sub-folders too, sorted."""
+        found = []
+        for path in sorted(self.folder.rglob("*")):
+            inside = path.relative_to(self.folder)
+            hidden = any(part.startswith(".") for part in inside.parts)
+            if path.is_file() and not hidden and path.suffix not in (".yaml", ".json", ".png"):
+                found.append(inside.as_posix())
+            if len(found) >= 2000:
+                break
+        return found
+
+    def open_named(self, name: str) -> None:
+        """Open a file of the folder; a name that leads out of it is refused."""
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            self._say(f"{name}: outside the folder of this app", failed=True)
+            return
+        self._open(path)
+
+    def open_dropped(self, name: str, content: bytes, into: Path) -> None:
+        """Keep a dropped file under its bare name and open it.
+
+        Parameters
+        ----------
+        name : str
+            As the browser says; folders in it are dropped.
+        content : bytes
+            At most `MAX_UPLOAD_BYTES`.
+        into : Path
+            A folder of this session's own.
+        """
+        if len(content) > MAX_UPLOAD_BYTES:
+            self._say(f"{name}: larger than {MAX_UPLOAD_BYTES // 1024**2} MiB", failed=True)
+            return
+        bare = _SAFE_NAME.sub("_", Path(name.replace("\\", "/")).name).lstrip(".") or "dropped"
+        path = into / bare
+        path.write_bytes(content)
+        self._open(path)
+
+    def _open(self, path: Path) -> None:
+        with self._guarded():
+            tree = formats.read(path)
+            names = list(tree)
+            self.param.update(path=path, regions=names, region="", result=None, components=None)
+            self.open_region(names[0])
+
+    def open_region(self, region: str) -> None:
+        """Show one region of the open file and start its recipe anew."""
+        with self._guarded():
+            ds = wb.open(self.path, region=region)
+            opening = {"region": region} if len(self.regions) > 1 else {}
+            draft = {"technique": ds.attrs["technique"], "open": opening}
+            self.param.update(
+                region=region,
+                spectrum=ds,
+                prepared=ds,
+                draft=draft,
+                components=None,
+                result=None,
+            )
+            self._say(f"opened {self.path.name}")
+
+    @property
+    def technique(self) -> techniques.base.Technique | None:
+        """Handler of the open spectrum's technique."""
+        return None if self.spectrum is None else techniques.get(self.spectrum.attrs["technique"])
+
+    def set_steps(self, verb: str, steps: Sequence[Mapping[str, Any]]) -> None:
+        """Set the calibrations or corrections of the recipe and recompute the spectrum."""
+        self._redo({**self.draft, verb: [dict(s) for s in steps]})
+
+    def set_range(self, limits: tuple[float, float] | None) -> None:
+        """Set the fitted range of the spectral axis; None takes all."""
+        draft = {k: v for k, v in self.draft.items() if k != "select"}
+        if limits is not None:
+            draft["select"] = {str(self.spectrum["intensity"].dims[-1]): list(limits)}
+        self._redo(draft)
+
+    def _redo(self, draft: dict[str, Any]) -> None:
+        with self._guarded():
+            probe = {**draft, "propose": draft.get("propose") or {"species": ["Li2S"]}}
+            ds = prepare(self.path, recipe_from(probe, "recipe"))
+            self.param.update(draft=draft, prepared=ds, result=None)
+            if draft.get("propose"):
+                self._propose(draft)
+            self._say("done")
+
+    def candidates(self) -> list[str]:
+        """Return ids of the library's species with lines for the open technique."""
+        if self.technique is None:
+            return []
+        library = references.load()
+        name = self.technique.name
+        ids = [s.id for s in library.species.values() if any(x.technique == name for x in s.lines)]
+        return ids or list(library.species)
+
+    def propose(self, species: Sequence[str], settings: Mapping[str, Any]) -> None:
+        """Propose components for species."""
+        proposal = {"species": list(species), "settings": dict(settings)}
+        draft = {k: v for k, v in self.draft.items() if k not in ("change", "drop")}
+        with self._guarded():
+            self._propose({**draft, "propose": proposal})
+            self._say(f"{len(self.components)} components proposed")
+
+    def _propose(self, draft: dict[str, Any]) -> None:
+        recipe = recipe_from(draft, "recipe")
+        components = edited(proposed(self.prepared, recipe), recipe)
+        self.param.update(draft=draft, components=components, result=None)
+
+    def change(self, name: str, change: Change) -> None:
+        """Change one parameter of the proposed components."""
+        changes = {**self.draft.get("change", {}), name: change.model_dump(exclude_unset=True)}
+        with self._guarded():
+            self._propose({**self.draft, "change": changes})
+            self._say(f"{name} changed")
+
+    def fit(self) -> None:
+        """Run the recipe on the open file."""
+        with self._guarded():
+            result = run_recipe(self.path, self.recipe())
+            self.result = result
+            flagged = int((result.fit["status"] != 0).sum())
+            self._say(f"{result.fit['status'].size} spectra fitted, {flagged} flagged")
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of the page."""
+        return recipe_from(self.draft, "recipe")
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write result and recipe of the page; return the files."""
+        if self.result is None or self.path is None:
+            self._say("nothing fitted yet: fit first", failed=True)
+            return []
+        stem = self.path.stem + (f"_{self.region}" if len(self.regions) > 1 else "")
+        stem = _SAFE_NAME.sub("_", stem).replace(" ", "_")
+        recipe = folder / f"{stem}.recipe.yaml"
+        self.recipe().to_yaml(recipe)
+        saved = save_result(self.result, folder / f"{stem}.fit.nc")
+        self._say(f"exported {saved.name} and {recipe.name}")
+        return [saved, recipe]
+
+    def _say(self, text: str, *, failed: bool = False) -> None:
+        self.param.update(message=text, failed=failed)
+
+    def _guarded(self) -> _Guard:
+        return _Guard(self)
+
+
+class _Guard:
+    """Turns an error for people into the session's message; other errors go on."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, InterphaseError):
+            self.session._say(str(error), failed=True)
+            return True
+        return False

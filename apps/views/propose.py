@@ -1,0 +1,63 @@
+"""Propose: choose species and model settings, see and change the components."""
+
+from __future__ import annotations
+
+import pandas as pd
+import panel as pn
+
+from spectra.component import Components
+from workbench.recipe import Change
+
+from ..forms import Form
+from ..state import Session
+
+_COLUMNS = ("value", "min", "max", "vary", "expr")
+
+
+def view(session: Session) -> pn.viewable.Viewable:
+    """Return the page."""
+
+    def chooser(ds: object) -> pn.viewable.Viewable:
+        technique = session.technique
+        if technique is None or technique.propose is None:
+            return pn.pane.Markdown("Open a spectrum first.")
+        species = pn.widgets.MultiChoice(
+            name="species", options=session.candidates(), width=380, css_classes=["species"]
+        )
+        form = Form(technique.settings)
+        go = pn.widgets.Button(name="Propose", button_type="primary", css_classes=["propose"])
+        go.on_click(lambda _: session.propose(species.value, form.values()))
+        settings = pn.Card(form.panel(), title="model settings", collapsed=True, width=380)
+        return pn.Column(species, settings, go)
+
+    def table(components: Components | None) -> pn.viewable.Viewable:
+        if components is None:
+            return pn.pane.Markdown("No components yet.")
+        rows = {name: {c: getattr(p, c) for c in _COLUMNS} for name, p in components.params.items()}
+        frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS))
+        frame.index.name = "parameter"
+        grid = pn.widgets.Tabulator(
+            frame,
+            editors={"vary": {"type": "tickCross"}},
+            disabled=False,
+            height=430,
+            width=760,
+            css_classes=["components"],
+        )
+
+        def edited(event: object) -> None:
+            name = str(frame.index[event.row])  # type: ignore[attr-defined]
+            column, value = event.column, event.value  # type: ignore[attr-defined]
+            if column in ("value", "min", "max"):
+                value = None if value in (None, "") else float(value)
+            if column == "expr":
+                value = value or None
+            session.change(name, Change(**{column: value}))
+
+        grid.on_edit(edited)
+        return grid
+
+    return pn.Row(
+        pn.Column(pn.panel(pn.bind(chooser, session.param.spectrum)), width=420),
+        pn.panel(pn.bind(table, session.param.components)),
+    )
