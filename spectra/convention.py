@@ -205,7 +205,6 @@ def check(ds: xr.Dataset) -> xr.Dataset:
     if not ds.attrs.get("technique"):
         raise ConventionError(f"{place}: attrs['technique'] is missing; set it, for example 'xps'")
     axis = axis_of(ds)
-    _check_units(ds, place, axis)
     _check_axis(ds, place, axis)
     for dim in outer_dims(ds):
         if dim not in OUTER:
@@ -214,6 +213,7 @@ def check(ds: xr.Dataset) -> xr.Dataset:
             )
         if dim not in ds.coords:
             raise ConventionError(f"{place}: outer dimension {dim!r} has no coordinate; assign one")
+    _check_units(ds, place, axis)
     if np.issubdtype(ds["intensity"].dtype, np.complexfloating):
         raise ConventionError(
             f"{place}: intensity is complex; keep the real part as intensity and the imaginary "
