@@ -144,7 +144,7 @@ def _lithium(cell: xr.Dataset, parts: list[str]) -> xr.Dataset:
         return xr.Dataset()
     for part in parts:
         amount = cell[f"{part}_amount"]
-        if amount.attrs.get("units") != "nmol/cm2" or amount.dims != ("time", "species"):
+        if cell.attrs.get(f"{part}_kind") != "lithium" or amount.dims != ("time", "species"):
             continue
         total = amount.sum("species", skipna=True, min_count=1)
         variance = (cell[f"{part}_stderr"] ** 2).sum("species", skipna=True, min_count=1)

@@ -25,8 +25,6 @@ from spectra.techniques.base import Settings, Step, Technique
 from .errors import OrderError, RecipeError
 from .steps import record
 
-Library = references.Library
-
 
 def open(
     path: str | PathLike[str],
@@ -243,7 +241,7 @@ def propose(
     ds: xr.Dataset,
     species: Sequence[str] | None = None,
     *,
-    library: Library | None = None,
+    library: references.Library | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Components:
     """Turn species of the reference library into components on this spectrum's axis.
