@@ -1,0 +1,152 @@
+"""Thermodynamics: products at lithium, windows, contacts, a user's own energies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from references import thermo
+from references.errors import LibraryError
+
+ZHU = "Y. Zhu, X. He, Y. Mo, ACS Appl. Mater. Interfaces 7 (2015) 23685, 10.1021/acsami.5b07517"
+
+
+@pytest.mark.parametrize(
+    ("formula", "lithium", "products"),
+    [
+        ("Li6PS5Cl", 8.0, {"Li2S": 5, "Li3P": 1, "LiCl": 1}),
+        ("Li3PS4", 8.0, {"Li2S": 4, "Li3P": 1}),
+        ("Li10GeP2S12", 23.75, {"Li2S": 12, "Li3P": 2, "Li15Ge4": 0.25}),
+        ("Li29P10O33N5", 82.0, {"Li2O": 33, "Li3N": 5, "Li3P": 10}),  # LiPON, Li2.9PO3.3N0.5
+        ("Li2S", 0.0, {"Li2S": 1}),
+    ],
+)
+def test_products_at_lithium_metal(formula, lithium, products):
+    found = thermo.products_at(formula, 0.0)
+    assert found.coefficients == pytest.approx(products, abs=1e-6)
+    assert found.lithium == pytest.approx(lithium, abs=1e-6)
+
+
+def test_germanium_metal_on_the_way():
+    assert "Ge" in thermo.products_at("Li10GeP2S12", 0.8).coefficients
+    assert "Ge" not in thermo.products_at("Li10GeP2S12", 0.1).coefficients
+
+
+@pytest.mark.parametrize(
+    ("formula", "reduction", "oxidation"),
+    [
+        # All after ZHU, table 1; oxidation of Li2S-forming sulfides as printed there (2.01 V)
+        # moves to 2.26 V without a polysulfide entry, see references/formation_energies.yaml.
+        ("Li6PS5Cl", 1.71, None),
+        ("Li3PS4", 1.71, None),
+        ("Li10GeP2S12", 1.71, None),
+        ("Li4GeS4", 1.62, None),
+    ],
+)
+def test_window_edges_of_the_literature(formula, reduction, oxidation):
+    found = thermo.window(formula)
+    assert found.reduction_V == pytest.approx(reduction, abs=0.2), ZHU
+    assert found.reduced.lithium > 0
+    assert found.oxidised.lithium < 0
+
+
+def test_oxidation_of_lithium_sulfide_is_half_its_formation_energy():
+    # Li2S -> 2 Li + S costs E_f per two electrons; nothing else can happen.
+    energy = next(e for e in thermo.energies() if e.formula == "Li2S" and e.set == "dft")
+    expected = -3.0 * energy.energy_eV_atom / 2.0
+    assert thermo.window("Li2S").oxidation_V == pytest.approx(expected, abs=1e-6)
+    assert thermo.window("Li6PS5Cl").oxidation_V == pytest.approx(expected, abs=1e-3)
+
+
+def test_decomposition_energy_at_lithium():
+    # -1.42 eV/atom in ZHU, table 1.
+    assert thermo.products_at("Li3PS4", 0.0).energy_eV / 8 == pytest.approx(-1.42, abs=0.02)
+
+
+def test_lithium_exchange_follows_the_potential():
+    taken = [thermo.products_at("Li6PS5Cl", v).lithium for v in (0.1, 0.9, 1.2, 1.5, 2.0, 2.5)]
+    assert taken == sorted(taken, reverse=True)
+
+
+def test_contact_with_lithium_agrees_with_the_open_system():
+    found = thermo.contact("Li6PS5Cl", "Li")
+    formed = {f: n for f, n in found.coefficients.items() if n > 0}
+    assert set(formed) == {"Li2S", "Li3P", "LiCl"}
+    assert formed["Li2S"] / formed["Li3P"] == pytest.approx(5.0)
+    assert found.energy_eV_atom < -0.5
+
+
+def test_stable_pair_does_not_react():
+    assert thermo.contact("Li2S", "LiCl").energy_eV_atom == pytest.approx(0.0, abs=1e-9)
+
+
+def test_experiment_and_calculation_agree_on_simple_salts():
+    by_set = {
+        s: {e.formula: e.energy_eV_atom for e in thermo.energies() if e.set == s and e.preferred}
+        for s in ("dft", "experiment")
+    }
+    for formula in ("Li2O", "LiF", "LiCl", "LiBr", "LiI", "Li2S", "Li2CO3"):
+        assert by_set["dft"][formula] == pytest.approx(by_set["experiment"][formula], abs=0.16)
+
+
+def test_indium_chloride_with_lithium_in_the_experimental_set():
+    found = thermo.products_at("Li3InCl6", 0.0, energy_set="experiment")
+    assert found.coefficients == pytest.approx({"LiCl": 6, "In": 1})
+
+
+def test_every_energy_has_a_source_and_one_is_preferred():
+    from pymatgen.core import Composition
+
+    seen = set()
+    for energy in thermo.energies():
+        assert energy.source
+        assert energy.confidence in ("read", "literature", "approximate")
+        key = (energy.set, Composition(energy.formula).reduced_formula)
+        assert not (energy.preferred and key in seen), energy
+        if energy.preferred:
+            seen.add(key)
+
+
+def test_own_entries_change_the_answer(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps([{"formula_pretty": "Li5P", "formation_energy_per_atom": -0.9}]))
+    extra = thermo.read_energies(path)
+    assert "Li5P" in thermo.products_at("Li3PS4", 0.0, extra=extra).coefficients
+
+
+def test_total_energies_need_their_elements(tmp_path):
+    path = tmp_path / "mine.json"
+    rows = [
+        {"composition": {"Li": 3, "P": 1}, "energy": -20.0, "correction": 0.0},
+        {"composition": {"Li": 1}, "energy": -1.9, "correction": 0.0},
+    ]
+    path.write_text(json.dumps(rows))
+    with pytest.raises(LibraryError, match="none of P"):
+        thermo.read_energies(path)
+    path.write_text(json.dumps([*rows, {"composition": {"P": 1}, "energy": -5.4}]))
+    li3p = next(e for e in thermo.read_energies(path) if e.formula == "Li3P")
+    assert li3p.energy_eV_atom == pytest.approx((-20.0 + 3 * 1.9 + 5.4) / 4)
+
+
+NO_LISTS = ["", "{}", "[1]", '[{"energy": 1}]', "[[[[", '[{"composition": "Qq", "energy": 1}]']
+
+
+@pytest.mark.parametrize("text", NO_LISTS)
+def test_what_is_no_entry_list_is_refused(tmp_path, text):
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(LibraryError, match=r"mine\.json"):
+        thermo.read_energies(path)
+
+
+def test_objects_named_in_the_file_are_not_built(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps([{"@module": "os", "@class": "system", "energy": 1.0}]))
+    with pytest.raises(LibraryError, match="no composition"):
+        thermo.read_energies(path)
+
+
+def test_a_missing_element_is_named():
+    with pytest.raises(LibraryError, match="has no Zr"):
+        thermo.phase_diagram({"Li", "Zr"})
