@@ -1,4 +1,418 @@
-"""Asymmetric peaks of photoemission and vibration: Doniach-Sunjic, LA, LF, sigmoidal width."""
+"""Asymmetric peaks of photoemission: Doniach-Sunjic, CasaXPS's LA and LF.
+
+All have their tail towards high x: on a binding energy axis the side of the losses.
+"""
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
+
+import numpy as np
+
+from ._maths import atan, cos, digamma, exp, lgamma, log, sin, sqrt, where, wofz
+from .shapes import LN2, PI, SIGMA, SQRT_PI, shape
+
+INF = float("inf")
+
+# -- Doniach-Sunjic --------------------------------------------------------------------------------
+#
+# With Z = gamma - i t, t = x - center, the line is Re[k Z^(a - 1)], k = exp(-i pi a / 2)
+# (Doniach, Sunjic, J. Phys. C 3, 285 (1970)), its derivatives and its integral are powers of Z too.
+
+
+def _power(t, gamma, alpha, order, c, dc, c_next):
+    """Return derivative ``order`` of the line by t, and that one's derivatives by t, gamma, alpha.
+
+    ``c`` is (a - 1)(a - 2)... with ``order`` factors, ``dc`` its derivative, ``c_next`` one more.
+    """
+    half_log = 0.5 * log(t * t + gamma * gamma)
+    phi = atan(t / gamma)
+    e = alpha - 1.0 - order
+    m = exp(e * half_log)
+    theta = -0.5 * PI * (alpha + order) - e * phi
+    near = m * exp(-half_log) * c_next
+    value = m * cos(theta)
+    by_alpha = c * m * (half_log * cos(theta) + (phi + 0.5 * PI) * sin(theta)) + dc * value
+    return c * value, near * sin(theta + phi), near * cos(theta + phi), by_alpha
+
+
+def _integral(t, gamma, alpha):
+    """Return r^a sin(a (pi/2 + phi)) / a, an integral of the line, and its derivative by alpha."""
+    half_log = 0.5 * log(t * t + gamma * gamma)
+    psi = 0.5 * PI + atan(t / gamma)
+    grow = exp(alpha * half_log)
+    b = alpha * psi
+    value = sin(b) / alpha
+    # (b cos b - sin b) / a^2 loses its digits at small b: series
+    small = b * b < 1e-4
+    tail = where(
+        small,
+        -b * psi * psi / 3.0 * (1.0 - 0.1 * b * b),
+        (b * cos(b) - sin(b)) / (alpha * alpha),
+    )
+    return grow * value, grow * (value * half_log + tail)
+
+
+def _edge(t, gamma, alpha, sigma):
+    """Return the smoothed line's integral up to t, and d/dt, d/dgamma, d/dalpha, d/dsigma.
+
+    exp(sigma^2/2 d^2/dt^2) to the second term: for edges of the window several widths away.
+    """
+    f = _power(t, gamma, alpha, 0, 1.0, 0.0, alpha - 1.0)[0]
+    whole, whole_alpha = _integral(t, gamma, alpha)
+    c1 = alpha - 1.0
+    c2 = c1 * (alpha - 2.0)
+    c3 = c2 * (alpha - 3.0)
+    c4 = c3 * (alpha - 4.0)
+    dc3 = 3.0 * alpha * alpha - 12.0 * alpha + 11.0
+    g, g_t, g_gamma, g_alpha = _power(t, gamma, alpha, 1, c1, 1.0, c2)
+    h, h_t, h_gamma, h_alpha = _power(t, gamma, alpha, 3, c3, dc3, c4)
+    s = 0.5 * sigma * sigma
+    q = 0.5 * s * s
+    # d whole / d gamma = Re[i k Z^(a-1)]
+    half_log = 0.5 * log(t * t + gamma * gamma)
+    theta = -0.5 * PI * alpha - (alpha - 1.0) * atan(t / gamma)
+    whole_gamma = -exp((alpha - 1.0) * half_log) * sin(theta)
+    return (
+        whole + s * g + q * h,
+        f + s * g_t + q * h_t,
+        whole_gamma + s * g_gamma + q * h_gamma,
+        whole_alpha + s * g_alpha + q * h_alpha,
+        sigma * (g + s * h),
+    )
+
+
+def doniach_sunjic_maximum(fwhm_lorentzian: float, asymmetry: float) -> float:
+    """Return how far the maximum of `doniach_sunjic` lies above its ``center``."""
+    return float(0.5 * fwhm_lorentzian * np.tan(0.5 * PI * asymmetry / (2.0 - asymmetry)))
+
+
+_DS_WINDOW = {"window_low": -5.0, "window_high": 15.0}
+
+
+@shape("area", "center", "fwhm_lorentzian", "asymmetry", "window_low", "window_high",
+       defaults=_DS_WINDOW, window=("window_low", "window_high"),
+       limits={"asymmetry": (0.0, 0.5)})  # fmt: skip
+def doniach_sunjic(x, area, center, fwhm_lorentzian, asymmetry, window_low, window_high):
+    """Doniach-Sunjic line with the area of a stated window.
+
+    Its integral diverges: ``area`` is that from center + window_low to center + window_high (hold
+    both, and state them with the area). ``fwhm_lorentzian`` is the lifetime width 2 gamma; the
+    maximum lies above ``center``, see `doniach_sunjic_maximum`.
+    """
+    alpha = where(asymmetry < 1e-8, 1e-8, asymmetry)
+    gamma = 0.5 * fwhm_lorentzian
+    zero = 0.0 * gamma
+    f, f_t, f_gamma, f_alpha = _power(x - center, gamma, alpha, 0, 1.0, 0.0, alpha - 1.0)
+    low = _edge(window_low + zero, gamma, alpha, zero)
+    high = _edge(window_high + zero, gamma, alpha, zero)
+    norm = 1.0 / (high[0] - low[0])
+    line = f * norm
+    value = area * line
+    return value, (
+        line,
+        -area * norm * f_t,
+        0.5 * norm * (area * f_gamma - value * (high[2] - low[2])),
+        norm * (area * f_alpha - value * (high[3] - low[3])),
+        value * norm * low[1],
+        -value * norm * high[1],
+    )
+
+
+# The convolution with a Gaussian: Z^(a-1) = (sin(pi a)/pi) int u^(a-1) / (u + Z) du is a sum of
+# Lorentzians (with their dispersion) of width gamma + u, each of which becomes a w(z). Trapezoidal
+# rule in ln u, error 2 exp(-pi^2 / step) ~ 3e-8; both ends are lumped into one term each that has
+# the right zeroth and first moment.
+_STEP = 0.55
+_FIRST = -17
+_LAST = 19
+_COUNT = _LAST - _FIRST + 3
+
+
+def _node(k, alpha, scale):
+    """Return place u and weight of term k, and the derivatives of both by alpha."""
+    s = sin(PI * alpha) / PI
+    ds = cos(PI * alpha)
+    is_low = k == 0
+    is_high = k == _COUNT - 1
+    u0 = scale * exp(_STEP * (_FIRST + k - 1.0 + where(is_low, 1.0, 0.0)))
+    log_u = log(u0)
+    grow = exp(alpha * log_u)
+    # lower lump: sum over k < first of h u^a = h u0^a / (e^(a h) - 1); b = a h / (e^(a h) - 1)
+    y = alpha * _STEP
+    e0 = exp(y)
+    b = 1.0 - y * (
+        0.5 - y / 12.0 * (1.0 - y * y / 60.0 * (1.0 - y * y / 42.0 * (1.0 - y * y / 40.0)))
+    )
+    db = (b - b * b * e0) / y
+    ratio = s / alpha
+    low_weight = ratio * grow * b
+    low_slope = (ds - ratio) / alpha * grow * b + low_weight * log_u + ratio * grow * db * _STEP
+    e1 = exp(y + _STEP)
+    low_u = u0 * (y / b) / (e1 - 1.0)
+    low_du = low_u * _STEP * (e0 / (y / b) - e1 / (e1 - 1.0))
+    # upper lump: moments of 1/u and 1/u^2
+    p1 = exp(y - _STEP)
+    p2 = exp(y - 2.0 * _STEP)
+    a1 = _STEP * grow / u0 / (1.0 - p1)
+    a2 = _STEP * grow / (u0 * u0) / (1.0 - p2)
+    d1 = log_u + _STEP * p1 / (1.0 - p1)
+    d2 = log_u + _STEP * p2 / (1.0 - p2)
+    high_u = a1 / a2
+    high_weight = s * a1 * high_u
+    high_slope = ds * a1 * high_u + high_weight * (2.0 * d1 - d2)
+    high_du = high_u * (d1 - d2)
+    u = where(is_low, low_u, where(is_high, high_u, u0))
+    du = where(is_low, low_du, where(is_high, high_du, 0.0))
+    weight = where(is_low, low_weight, where(is_high, high_weight, s * _STEP * grow))
+    slope = where(is_low, low_slope,
+                  where(is_high, high_slope, (ds + s * log_u) * _STEP * grow))  # fmt: skip
+    return u, du, weight, slope
+
+
+@shape("area", "center", "fwhm_lorentzian", "fwhm_gaussian", "asymmetry",
+       "window_low", "window_high", defaults=_DS_WINDOW, window=("window_low", "window_high"),
+       limits={"asymmetry": (0.0, 0.5)})  # fmt: skip
+def doniach_sunjic_gaussian(
+    x, area, center, fwhm_lorentzian, fwhm_gaussian, asymmetry, window_low, window_high
+):
+    """Convolve `doniach_sunjic` with a Gaussian (the resolution); ``area`` again over the window.
+
+    Relative accuracy 1e-6 for window edges at least eight Gaussian sigma from the center.
+    """
+    alpha = where(asymmetry < 1e-6, 1e-6, asymmetry)
+    gamma = 0.5 * fwhm_lorentzian
+    least = 1e-4 * fwhm_lorentzian
+    thin = fwhm_gaussian < least
+    sigma = SIGMA * where(thin, least, fwhm_gaussian)
+    k = 0.7071067811865476 / sigma
+    t = x - center
+    a = t * k
+    turn_re = cos(0.5 * PI * alpha)
+    turn_im = -sin(0.5 * PI * alpha)
+    scale = gamma + sigma
+    f = 0.0 * a
+    f_t = f
+    f_gamma = f
+    f_sigma = f
+    f_alpha = f
+    for j in range(_COUNT):
+        u, du, weight, slope = _node(j, alpha, scale)
+        b = (gamma + u) * k
+        re, im = wofz(a, b + 0.0 * a)
+        w_re = turn_re * re - turn_im * im
+        w_im = turn_re * im + turn_im * re
+        p_re = -2.0 * (a * w_re - b * w_im) - 2.0 / SQRT_PI * turn_im
+        p_im = -2.0 * (a * w_im + b * w_re) + 2.0 / SQRT_PI * turn_re
+        f = f + weight * w_re
+        f_t = f_t + weight * p_re
+        f_gamma = f_gamma - weight * p_im
+        f_sigma = f_sigma - weight * (w_re + a * p_re - b * p_im)
+        f_alpha = f_alpha + slope * w_re + 0.5 * PI * weight * w_im - weight * du * k * p_im
+    unit = SQRT_PI * k
+    low = _edge(window_low + 0.0 * gamma, gamma, alpha, sigma)
+    high = _edge(window_high + 0.0 * gamma, gamma, alpha, sigma)
+    norm = 1.0 / (high[0] - low[0])
+    line = unit * f * norm
+    value = area * line
+    scaled = area * unit * norm
+    return value, (
+        line,
+        -scaled * k * f_t,
+        0.5 * (scaled * k * f_gamma - value * norm * (high[2] - low[2])),
+        where(thin, 0.0, SIGMA * (scaled * f_sigma / sigma - value * norm * (high[4] - low[4]))),
+        scaled * f_alpha - value * norm * (high[3] - low[3]),
+        value * norm * low[1],
+        -value * norm * high[1],
+    )
+
+
+# -- LA and LF -------------------------------------------------------------------------------------
+
+
+def _half_area(p):
+    """Return integral of (1 + v^2)^-p from 0 to infinity, and the derivative of its logarithm."""
+    value = 0.5 * SQRT_PI * exp(lgamma(p - 0.5) - lgamma(p))
+    return value, digamma(p - 0.5) - digamma(p)
+
+
+def _half_width(p):
+    """Return v at half maximum, sqrt(2^(1/p) - 1), and its derivative."""
+    two = exp(LN2 / p)
+    v = sqrt(two - 1.0)
+    return v, -0.5 * two * LN2 / (p * p * v)
+
+
+_LA_LIMITS = {"alpha": (0.5, INF), "beta": (0.5, INF)}
+
+
+@shape("area", "center", "fwhm", "alpha", "beta", limits=_LA_LIMITS)
+def la(x, area, center, fwhm, alpha, beta):
+    """CasaXPS's LA(alpha, beta, 0): a Lorentzian to the power alpha above, beta below ``center``.
+
+    Smaller powers, longer tails; both above 1/2, or the area diverges. ``fwhm`` is the true width;
+    CasaXPS's width parameter is ``2 fwhm / (s(alpha) + s(beta))``, s(p) = sqrt(2^(1/p) - 1).
+    Integral of (1 + v^2)^-p over a half line: sqrt(pi) Gamma(p - 1/2) / (2 Gamma(p)).
+    """
+    s_a, ds_a = _half_width(alpha)
+    s_b, ds_b = _half_width(beta)
+    i_a, di_a = _half_area(alpha)
+    i_b, di_b = _half_area(beta)
+    s = s_a + s_b
+    total = i_a + i_b
+    unit = fwhm / s
+    v = (x - center) / unit
+    high = v > 0.0
+    p = where(high, alpha, beta)
+    v2 = where(v * v > 1e30, 1e30, v * v)
+    fall = log(1.0 + v2)
+    line = exp(-p * fall) / (unit * total)
+    q = v2 / (1.0 + v2)
+    by_log_unit = 2.0 * p * q - 1.0
+    value = area * line
+    return value, (
+        line,
+        value * 2.0 * p * v / (1.0 + v2) / unit,
+        value * by_log_unit / fwhm,
+        value * (-by_log_unit * ds_a / s - i_a * di_a / total - where(high, fall, 0.0)),
+        value * (-by_log_unit * ds_b / s - i_b * di_b / total - where(high, 0.0, fall)),
+    )
+
+
+_X32, _W32 = np.polynomial.legendre.leggauss(32)
+NODES = tuple(float(v) for v in _X32)
+WEIGHTS = tuple(float(v) for v in _W32)
+"""Gauss-Legendre rule on [-1, 1]."""
+_REACH = 7.5
+
+
+def _asinh(s):
+    return log(s + sqrt(s * s + 1.0))
+
+
+def _half_convolved(t, gamma, sigma, p, damp):
+    """Convolve half a line, L(s)^p exp(-(damp s)^2) for s > 0, with a Gaussian.
+
+    With s = gamma sinh v the half line is smooth in v, and the Gaussian cuts out the stretch
+    t +- 7.5 sigma of it: Gauss-Legendre on that. Returns the value and the derivatives by t, gamma,
+    sigma, p, damp.
+    """
+    low = t - _REACH * sigma
+    high = t + _REACH * sigma
+    v_low = _asinh(where(low > 0.0, low, 0.0) / gamma)
+    v_high = _asinh(where(high > 0.0, high, 0.0) / gamma)
+    middle = 0.5 * (v_high + v_low)
+    reach = 0.5 * (v_high - v_low)
+    f = 0.0 * t
+    f_t = f
+    f_gamma = f
+    f_sigma = f
+    f_p = f
+    f_damp = f
+    for j in range(32):
+        e = exp(middle + reach * NODES[j])
+        sinh = 0.5 * (e - 1.0 / e)
+        s = gamma * sinh
+        fall = log(1.0 + sinh * sinh)
+        z = (t - s) / sigma
+        term = WEIGHTS[j] * (e + 1.0 / e) * exp(-p * fall - damp * damp * s * s - 0.5 * z * z)
+        f = f + term
+        f_t = f_t - term * z
+        f_sigma = f_sigma + term * (z * z - 1.0)
+        f_gamma = f_gamma + term * (sinh * sinh / (1.0 + sinh * sinh))
+        f_p = f_p - term * fall
+        f_damp = f_damp - term * (s * s)
+    unit = 0.5 * gamma * reach / (sigma * 2.5066282746310002)
+    return (
+        unit * f,
+        unit * f_t / sigma,
+        unit * f_gamma * 2.0 * p / gamma,
+        unit * f_sigma / sigma,
+        unit * f_p,
+        unit * f_damp * 2.0 * damp,
+    )
+
+
+@shape("area", "center", "fwhm_lorentzian", "fwhm_gaussian", "alpha", "beta", limits=_LA_LIMITS)
+def la_gaussian(x, area, center, fwhm_lorentzian, fwhm_gaussian, alpha, beta):
+    """CasaXPS's LA(alpha, beta, m): the two powers of a Lorentzian convolved with a Gaussian.
+
+    ``fwhm_lorentzian`` is that of the plain Lorentzian (CasaXPS's width), ``fwhm_gaussian`` is in
+    axis units (CasaXPS's m is a number of channels). Quadrature, accurate to 1e-8 of the peak.
+    """
+    gamma = 0.5 * fwhm_lorentzian
+    least = 1e-4 * fwhm_lorentzian
+    thin = fwhm_gaussian < least
+    sigma = SIGMA * where(thin, least, fwhm_gaussian)
+    t = x - center
+    i_a, di_a = _half_area(alpha)
+    i_b, di_b = _half_area(beta)
+    total = gamma * (i_a + i_b)
+    up = _half_convolved(t, gamma, sigma, alpha, 0.0)
+    down = _half_convolved(-t, gamma, sigma, beta, 0.0)
+    line = (up[0] + down[0]) / total
+    value = area * line
+    scale = area / total
+    return value, (
+        line,
+        -scale * (up[1] - down[1]),
+        0.5 * (scale * (up[2] + down[2]) - value / gamma),
+        where(thin, 0.0, SIGMA * scale * (up[3] + down[3])),
+        scale * up[4] - value * i_a * di_a / (i_a + i_b),
+        scale * down[4] - value * i_b * di_b / (i_a + i_b),
+    )
+
+
+def _half_damped_area(gamma, p, damp):
+    """Return integral of L(s)^p exp(-(damp s)^2) from 0 to infinity; d/dgamma, d/dp, d/ddamp."""
+    reach = 0.5 * _asinh(6.0 / (damp * gamma))
+    f = 0.0 * reach
+    f_gamma = f
+    f_p = f
+    f_damp = f
+    for j in range(32):
+        e = exp(reach + reach * NODES[j])
+        sinh = 0.5 * (e - 1.0 / e)
+        s = gamma * sinh
+        fall = log(1.0 + sinh * sinh)
+        term = WEIGHTS[j] * (e + 1.0 / e) * exp(-p * fall - damp * damp * s * s)
+        f = f + term
+        f_gamma = f_gamma + term * (sinh * sinh / (1.0 + sinh * sinh))
+        f_p = f_p - term * fall
+        f_damp = f_damp - term * (s * s)
+    unit = 0.5 * gamma * reach
+    return unit * f, unit * f_gamma * 2.0 * p / gamma, unit * f_p, unit * f_damp * 2.0 * damp
+
+
+@shape("area", "center", "fwhm_lorentzian", "fwhm_gaussian", "alpha", "beta", "damping",
+       limits={"alpha": (0.0, INF), "beta": (0.0, INF), "damping": (0.0, INF)})  # fmt: skip
+def lf(x, area, center, fwhm_lorentzian, fwhm_gaussian, alpha, beta, damping):
+    """LA with tails that end: each half is multiplied by exp(-((x - center) / damping)^2).
+
+    The purpose of CasaXPS's LF(alpha, beta, w, m), an asymmetric line of finite area inside the
+    measured range, with a damping length in axis units (CasaXPS's own w is not published as a
+    formula). ``alpha`` and ``beta`` may be below 1/2 here.
+    """
+    gamma = 0.5 * fwhm_lorentzian
+    least = 1e-4 * fwhm_lorentzian
+    thin = fwhm_gaussian < least
+    sigma = SIGMA * where(thin, least, fwhm_gaussian)
+    damp = 1.0 / damping
+    t = x - center
+    a = _half_damped_area(gamma, alpha, damp)
+    b = _half_damped_area(gamma, beta, damp)
+    up = _half_convolved(t, gamma, sigma, alpha, damp)
+    down = _half_convolved(-t, gamma, sigma, beta, damp)
+    scale = 1.0 / (a[0] + b[0])
+    line = scale * (up[0] + down[0])
+    value = area * line
+    scaled = area * scale
+    by_damp = scaled * (up[5] + down[5]) - value * scale * (a[3] + b[3])
+    return value, (
+        line,
+        -scaled * (up[1] - down[1]),
+        0.5 * (scaled * (up[2] + down[2]) - value * scale * (a[1] + b[1])),
+        where(thin, 0.0, SIGMA * scaled * (up[3] + down[3])),
+        scaled * up[4] - value * scale * a[2],
+        scaled * down[4] - value * scale * b[2],
+        -by_damp * damp * damp,
+    )

@@ -2,7 +2,8 @@
 
 w(z), z = x + i y, y >= 0. Near: Weideman's n = 32 polynomial (SIAM J. Numer. Anal. 31, 1497
 (1994)), unrolled because compilers vectorise only straight code: L = (n / sqrt 2)^(1/2),
-Z = (L + i z) / (L - i z), w = 2 P(Z) / (L - i z)^2 + 1 / (sqrt(pi) (L - i z)). Far: Laplace's continued fraction, 9 terms.
+Z = (L + i z) / (L - i z), w = 2 P(Z) / (L - i z)^2 + 1 / (sqrt(pi) (L - i z)).
+Far: Laplace's continued fraction, 9 terms.
 ``scipy.special`` agrees to 4e-14 of the peak.
 """
 

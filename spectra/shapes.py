@@ -253,7 +253,7 @@ def gl_product(x, area, center, fwhm, mixing):  # type: ignore[no-untyped-def]
 
 
 def voigt_fwhm(fwhm_gaussian: float, fwhm_lorentzian: float) -> float:
-    """Return the width of a Voigt line (Olivero and Longbothum, JQSRT 17, 233 (1977)); true within 0.02 %."""
+    """Return the width of a Voigt line, true within 0.02 % (Olivero, Longbothum, JQSRT 17, 233)."""
     narrow = 0.2166 * fwhm_lorentzian * fwhm_lorentzian + fwhm_gaussian * fwhm_gaussian
     return 0.5346 * fwhm_lorentzian + float(np.sqrt(narrow))
 
@@ -293,4 +293,4 @@ def template(x, area, shift):  # type: ignore[no-untyped-def]
 
 
 # Registered on import; at the end because they need the registry above.
-from . import _asymmetric, _cofitted, _tailed  # noqa: E402, F401
+from . import _asymmetric, _cofitted, _skewed, _tailed  # noqa: E402, F401
