@@ -70,10 +70,11 @@ def noise(ds: xr.Dataset, settings: Noise) -> xr.Dataset:
                 f"32 are the least, the axis runs {x[0]:g} to {x[-1]:g}"
             )
         y = y[:, inside]
-    rest, scatter = quiet_blocks(y, every=settings.between is not None)
+    known = float(ds.attrs.get("noise_factor", 0.0))
+    rest, scatter = quiet_blocks(y, every=settings.between is not None, correlated=known**2)
     if not settings.each:
         scatter = np.full_like(scatter, np.sqrt(np.mean(scatter**2)))
-    factor = float(ds.attrs.get("noise_factor") or correlation_factor(rest))
+    factor = known or correlation_factor(rest)
     sigma = (scatter * factor).reshape(ds["intensity"].shape[:-1])
     ds = ds.copy(deep=False)
     ds["uncertainty"] = (
@@ -90,7 +91,7 @@ def noise(ds: xr.Dataset, settings: Noise) -> xr.Dataset:
 
 
 def quiet_blocks(
-    y: npt.NDArray[np.float64], *, every: bool
+    y: npt.NDArray[np.float64], *, every: bool, correlated: float = 1.0
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return detrended signal-free blocks ``(n, points)`` and the scatter of each spectrum.
 
@@ -100,8 +101,10 @@ def quiet_blocks(
     every : bool
         True: all blocks are signal-free; else those whose mean scatter over the spectra is within
         1.5 times that of the quietest fifth.
+    correlated : float
+        Points over which the noise is correlated; blocks are made much longer than that.
     """
-    size = max(16, y.shape[1] // _BLOCKS)
+    size = max(16, y.shape[1] // _BLOCKS, min(int(12 * correlated), y.shape[1] // 6))
     count = max(1, y.shape[1] // size)
     size = min(size, y.shape[1])
     blocks = y[:, : count * size].reshape(y.shape[0], count, size)

@@ -19,6 +19,22 @@ from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._nmr_lines import line_width, nuclei_per_formula, split_by_count
 from ._nmr_noise import Noise, noise
+from ._nmr_phase import Baseline, Phase, baseline, phase
+from ._nmr_process import (
+    Apodise,
+    Delays,
+    Fourier,
+    Keep,
+    SwapEcho,
+    ZeroFill,
+    apodise,
+    delays,
+    fourier,
+    keep,
+    magnitude,
+    swap_echo,
+    zero_fill,
+)
 from ._nmr_reference import (
     Absolute,
     AsRecorded,
@@ -30,7 +46,7 @@ from ._nmr_reference import (
     shift,
 )
 from ._nmr_simulate import Simulation, simulate
-from .base import Quantification, Quantity, Settings, Step, Technique
+from .base import NoSettings, Quantification, Quantity, Settings, Step, Technique
 
 if TYPE_CHECKING:
     from references import Library
@@ -285,7 +301,16 @@ TECHNIQUE = Technique(
         "as_recorded": Step(AsRecorded, as_recorded),
     },
     corrections={
+        "baseline": Step(Baseline, baseline),
+        "phase": Step(Phase, phase),
         "noise": Step(Noise, noise),
+        "keep": Step(Keep, keep),
+        "apodise": Step(Apodise, apodise),
+        "zero_fill": Step(ZeroFill, zero_fill),
+        "swap_echo": Step(SwapEcho, swap_echo),
+        "fourier": Step(Fourier, fourier),
+        "magnitude": Step(NoSettings, magnitude),
+        "delays": Step(Delays, delays),
     },
     settings=Model,
     propose=propose,
