@@ -89,9 +89,30 @@ def doniach_sunjic_maximum(fwhm_lorentzian: float, asymmetry: float) -> float:
 _DS_WINDOW = {"window_low": -5.0, "window_high": 15.0}
 
 
+def doniach_sunjic_cumulative(x, area, center, fwhm_lorentzian, asymmetry, window_low, window_high):
+    """Integral of `doniach_sunjic` up to x; beyond the window it goes on growing."""
+    alpha = where(asymmetry < 1e-8, 1e-8, asymmetry)
+    gamma = 0.5 * fwhm_lorentzian
+    zero = 0.0 * gamma
+    here = _edge(x - center, gamma, alpha, zero)
+    low = _edge(window_low + zero, gamma, alpha, zero)
+    high = _edge(window_high + zero, gamma, alpha, zero)
+    norm = 1.0 / (high[0] - low[0])
+    step = here[0] * norm
+    scale = area * norm
+    return area * step, (
+        step,
+        -scale * here[1],
+        0.5 * scale * (here[2] - step * (high[2] - low[2])),
+        scale * (here[3] - step * (high[3] - low[3])),
+        scale * step * low[1],
+        -scale * step * high[1],
+    )
+
+
 @shape("area", "center", "fwhm_lorentzian", "asymmetry", "window_low", "window_high",
        defaults=_DS_WINDOW, window=("window_low", "window_high"),
-       limits={"asymmetry": (0.0, 0.5)})  # fmt: skip
+       limits={"asymmetry": (0.0, 0.5)}, cumulative=doniach_sunjic_cumulative)  # fmt: skip
 def doniach_sunjic(x, area, center, fwhm_lorentzian, asymmetry, window_low, window_high):
     """Doniach-Sunjic line with the area of a stated window.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._maths import exp, where
+from ._maths import atan, exp, where
 
 _L = 4.756828460010884
 _FAR = 225.0
@@ -91,3 +91,53 @@ def near(x: Any, y: Any) -> tuple[Any, Any]:
         2.0 * (pr * sr - pi * si) + 0.5641895835477563 * ir,
         2.0 * (pr * si + pi * sr) + 0.5641895835477563 * ii,
     )
+
+
+def wofz_integral(x: Any, y: Any) -> Any:
+    """Integral of Re w(s + i y) over s from 0 to x, to 1e-13 everywhere.
+
+    Weideman's form has an elementary one: dZ/dz = 2 i L / (L - i z)^2, so that it is
+    Im Q(Z) / L + atan(x / (L + y)) / sqrt(pi) with Q' = P.
+    """
+    dr = _L + y
+    nr = _L - y
+    d2 = 1.0 / (dr * dr + x * x)
+    ir = dr * d2
+    ii = x * d2
+    zr = nr * ir - x * ii
+    zi = nr * ii + x * ir
+    pr = -4.0724368322031523e-14
+    pi = 0.0
+    pr, pi = pr * zr - pi * zi + 1.2067359010210847e-13, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.676789299987963e-13, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -7.42883864753061e-13, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -1.980084267202308e-12, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 4.3178707753791756e-12, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 1.5975934968590206e-11, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -2.0924081924785315e-11, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -1.336672954884737e-10, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 3.532560633411588e-11, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 1.0817071263589735e-09, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 1.091925669766665e-09, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -7.406539457560489e-09, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -2.2021454580089354e-08, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.364351743097227e-08, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.589136312693265e-07, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 4.2631449650012405e-07, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -1.4273079467807167e-06, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -9.339606610439533e-06, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + -1.887152328463187e-05, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 3.271594672505859e-05, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.00041086737321356523, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.0019006155784845407, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.006367155947759691, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.01757589528361721, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.0422063586735839, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.09100232867732234, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.18038509787295998, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.3363860423086362, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 0.6085565432108272, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 1.1317686499501338, pr * zi + pi * zr
+    pr, pi = pr * zr - pi * zi + 2.5722534081245696, pr * zi + pi * zr
+    imaginary = pr * zi + pi * zr
+    return imaginary / _L + 0.5641895835477563 * atan(x / dr)

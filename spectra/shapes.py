@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._maths import atan, erf, erfcx, exp, log, sqrt, where, wofz
+from ._wofz import wofz_integral
 from .errors import ModelError
 
 Array = npt.NDArray[np.float64]
@@ -258,7 +259,26 @@ def voigt_fwhm(fwhm_gaussian: float, fwhm_lorentzian: float) -> float:
     return 0.5346 * fwhm_lorentzian + float(np.sqrt(narrow))
 
 
-@shape("area", "center", "fwhm_gaussian", "fwhm_lorentzian")
+def voigt_cumulative(x, area, center, fwhm_gaussian, fwhm_lorentzian):  # type: ignore[no-untyped-def]
+    """Integral of `voigt` up to x."""
+    least = 1e-5 * fwhm_lorentzian
+    thin = fwhm_gaussian < least
+    sigma = SIGMA * where(thin, least, fwhm_gaussian)
+    k = 0.7071067811865476 / sigma
+    a = (x - center) * k
+    b = 0.5 * fwhm_lorentzian * k + 0.0 * a
+    re, im = wofz(a, b)
+    step = 0.5 + wofz_integral(a, b) / SQRT_PI
+    unit = area / SQRT_PI
+    return area * step, (
+        step,
+        -unit * k * re,
+        where(thin, 0.0, SIGMA * unit * (b * im - a * re) / sigma),
+        -0.5 * unit * k * im,
+    )
+
+
+@shape("area", "center", "fwhm_gaussian", "fwhm_lorentzian", cumulative=voigt_cumulative)
 def voigt(x, area, center, fwhm_gaussian, fwhm_lorentzian):  # type: ignore[no-untyped-def]
     """Convolution of a Gaussian and a Lorentzian; integral ``area``.
 
