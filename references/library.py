@@ -1,0 +1,339 @@
+"""Load, merge, cache, hash, export and import the library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from .errors import LibraryError, nearest
+from .model import CoreLevel, Line, Nucleus, Species
+
+ENVIRONMENT = "INTERPHASE_LIBRARY"
+MAX_FILE_BYTES = 4 * 1024**2
+_HERE = Path(__file__).parent
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Library:
+    """All species with what holds for core levels and nuclei.
+
+    Parameters
+    ----------
+    species : mapping of str to Species
+        By id, in the order of the files.
+    core_levels : mapping of str to CoreLevel
+        By name, ``"S 2p"``.
+    nuclei : mapping of str to Nucleus
+        By name, ``"31P"``.
+    replaced : tuple of str
+        Ids that a user's library replaced.
+    """
+
+    species: Mapping[str, Species]
+    core_levels: Mapping[str, CoreLevel]
+    nuclei: Mapping[str, Nucleus]
+    replaced: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Species:
+        """Return a species by id or alias.
+
+        Raises
+        ------
+        LibraryError
+            If there is none; says which names are near.
+        """
+        found = self._by_name.get(name) or self._by_name.get(name.casefold())
+        if found is None:
+            raise LibraryError(f"species {name!r} is not in the library: {self._near(name)}")
+        return found
+
+    def _near(self, name: str) -> str:
+        return nearest(name, self.species) + "; 'interphase species' lists all"
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name or name.casefold() in self._by_name
+
+    def __iter__(self) -> Iterator[Species]:
+        return iter(self.species.values())
+
+    def __len__(self) -> int:
+        return len(self.species)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Species]:
+        names: dict[str, Species] = {}
+        for one in self.species.values():
+            for alias in (one.id, *one.aliases):
+                names.setdefault(alias.casefold(), one)
+        names.update(self.species)
+        return names
+
+    def lines(
+        self, technique: str, species: str | None = None, transition: str | None = None
+    ) -> tuple[Line, ...]:
+        """Return lines, main lines first within a species.
+
+        Parameters
+        ----------
+        technique : str
+            ``"xps"``, ``"nmr"`` or ``"raman"``.
+        species : str, optional
+            Id or alias; all species by default.
+        transition : str, optional
+            Core level, nucleus, or ``"band"``.
+        """
+        chosen = self.species.values() if species is None else [self[species]]
+        return tuple(
+            line
+            for one in chosen
+            for line in one.lines
+            if line.technique == technique and transition in (None, line.transition)
+        )
+
+    def core_level(self, name: str) -> CoreLevel:
+        """Return a core level by name (``"S 2p"``).
+
+        Raises
+        ------
+        LibraryError
+            If it is not in the library.
+        """
+        if name not in self.core_levels:
+            raise LibraryError(f"core level {name!r}: {nearest(name, self.core_levels, most=60)}")
+        return self.core_levels[name]
+
+    def nucleus(self, name: str) -> Nucleus:
+        """Return a nucleus by name (``"31P"``).
+
+        Raises
+        ------
+        LibraryError
+            If it is not in the library.
+        """
+        if name not in self.nuclei:
+            raise LibraryError(f"nucleus {name!r}: {nearest(name, self.nuclei, most=40)}")
+        return self.nuclei[name]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the content, the same whatever the order of files or keys."""
+        text = json.dumps(self.plain(), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the library as plain data, as `export` writes it."""
+        dump = {"mode": "json", "exclude_defaults": True}
+        return {
+            "format": _FORMAT,
+            "species": {k: v.model_dump(**dump) for k, v in sorted(self.species.items())},
+            "core_levels": {k: v.model_dump(**dump) for k, v in sorted(self.core_levels.items())},
+            "nuclei": {k: v.model_dump(**dump) for k, v in sorted(self.nuclei.items())},
+        }
+
+    def export(self, path: Path) -> Path:
+        """Write the whole library to one JSON file, atomically."""
+        text = json.dumps(self.plain(), indent=1, ensure_ascii=False, sort_keys=True)
+        return _write(path, text)
+
+
+def load(folder: Path | str | None = None) -> Library:
+    """Load the library: the bundled one, and a user's species over it.
+
+    Parameters
+    ----------
+    folder : path-like, optional
+        A folder of species files (or one exported JSON file) of the user's own; by default what
+        the environment variable ``INTERPHASE_LIBRARY`` names, if anything. A species of the same
+        id replaces the bundled one as a whole (``Library.replaced`` lists them).
+
+    Returns
+    -------
+    Library
+        The same object on each call for unchanged files.
+
+    Raises
+    ------
+    LibraryError
+        Naming the file, the field and what is wrong.
+    """
+    told = folder if folder is not None else os.environ.get(ENVIRONMENT)
+    base = _bundled()
+    if not told:
+        return base
+    own = Path(told)
+    if not own.exists():
+        raise LibraryError(f"{own.name}: no such folder of species; check {ENVIRONMENT}")
+    return _merged(own, _stamp(own))
+
+
+@cache
+def _bundled() -> Library:
+    files = sorted((_HERE / "species").glob("*.yaml"))
+    general = [_HERE / "core_levels.yaml", _HERE / "nuclei.yaml"]
+    key = _key([*files, *general])
+    kept = _from_cache(key)
+    if kept is not None:
+        return kept
+    library = Library(
+        _species(files),
+        {c.name: c for c in _list(general[0], CoreLevel)},
+        {n.name: n for n in _list(general[1], Nucleus)},
+    )
+    _to_cache(key, library)
+    return library
+
+
+@cache
+def _merged(own: Path, stamp: tuple[Any, ...]) -> Library:
+    base = _bundled()
+    if own.is_file():
+        added = read_export(own)
+    else:
+        added = Library(_species(sorted(own.glob("*.yaml"))), {}, {})
+    replaced = tuple(sorted(set(added.species) & set(base.species)))
+    return Library(
+        {**base.species, **added.species},
+        {**base.core_levels, **added.core_levels},
+        {**base.nuclei, **added.nuclei},
+        replaced,
+    )
+
+
+def _stamp(own: Path) -> tuple[Any, ...]:
+    files = [own] if own.is_file() else sorted(own.glob("*.yaml"))
+    return tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+
+
+def read_export(path: Path) -> Library:
+    """Read a library that `Library.export` wrote.
+
+    Raises
+    ------
+    LibraryError
+        If the file is not such an export.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if data["format"] != _FORMAT:
+            raise LibraryError(f"{path.name}: format {data['format']!r}, not {_FORMAT}")
+        return _from_plain(data)
+    except ValidationError as error:
+        raise LibraryError(f"{path.name}: {_first(error)}") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LibraryError(f"{path.name}: not an exported library ({error})") from None
+
+
+def _from_plain(data: Mapping[str, Any]) -> Library:
+    return Library(
+        TypeAdapter(dict[str, Species]).validate_python(data["species"]),
+        TypeAdapter(dict[str, CoreLevel]).validate_python(data["core_levels"]),
+        TypeAdapter(dict[str, Nucleus]).validate_python(data["nuclei"]),
+    )
+
+
+def _species(files: Iterable[Path]) -> dict[str, Species]:
+    found: dict[str, Species] = {}
+    for file in files:
+        data = _yaml(file)
+        if not isinstance(data, dict):
+            raise LibraryError(f"{file.name}: expected keys and values of one species")
+        for line in data.get("lines") or ():
+            if isinstance(line, dict):
+                line.setdefault("species", data.get("id"))
+        try:
+            one = Species.model_validate(data)
+        except ValidationError as error:
+            raise LibraryError(f"{file.name}: {_first(error)}") from None
+        if one.id != file.stem:
+            raise LibraryError(f"{file.name}: id {one.id!r} must be the file's name")
+        found[one.id] = one
+    return found
+
+
+def _list(file: Path, model: type[Any]) -> list[Any]:
+    try:
+        return TypeAdapter(list[model]).validate_python(_yaml(file))  # type: ignore[valid-type]
+    except ValidationError as error:
+        raise LibraryError(f"{file.name}: {_first(error)}") from None
+
+
+def _yaml(file: Path) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise LibraryError(f"{file.name}: larger than {MAX_FILE_BYTES} bytes")
+    try:
+        return yaml.load(file.read_text("utf-8"), Loader=loader)  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise LibraryError(f"{file.name}{line}: not YAML") from None
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(p) for p in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown key"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _key(files: Iterable[Path]) -> str:
+    """Hash names and contents of the bundled files, and the versions that read them."""
+    digest = hashlib.sha256(f"{_FORMAT} {pydantic.VERSION}".encode())
+    digest.update((_HERE / "model.py").read_bytes())
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again; it may not exist."""
+    told = os.environ.get("INTERPHASE_CACHE")
+    if told:
+        return Path(told)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "interphase-workbench"
+
+
+def _from_cache(key: str) -> Library | None:
+    try:
+        data = json.loads((cache_folder() / f"library-{key[:32]}.json").read_text("utf-8"))
+        return _from_plain(data)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None
+
+
+def _to_cache(key: str, library: Library) -> None:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / f"library-{key[:32]}.json", json.dumps(library.plain()))
+    except OSError:
+        return  # a cache that cannot be written costs time only
+
+
+def _write(path: Path, text: str) -> Path:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
