@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .errors import LibraryError, nearest
 from .model import CoreLevel, Line, Nucleus, Species
@@ -134,18 +134,26 @@ class Library:
 
     def plain(self) -> dict[str, Any]:
         """Return the library as plain data, as `export` writes it."""
-        dump = {"mode": "json", "exclude_defaults": True}
+        parts: dict[str, Mapping[str, BaseModel]] = {
+            "species": self.species,
+            "core_levels": self.core_levels,
+            "nuclei": self.nuclei,
+        }
         return {
             "format": _FORMAT,
-            "species": {k: v.model_dump(**dump) for k, v in sorted(self.species.items())},
-            "core_levels": {k: v.model_dump(**dump) for k, v in sorted(self.core_levels.items())},
-            "nuclei": {k: v.model_dump(**dump) for k, v in sorted(self.nuclei.items())},
+            **{
+                name: {
+                    key: entry.model_dump(mode="json", exclude_defaults=True)
+                    for key, entry in sorted(part.items())
+                }
+                for name, part in parts.items()
+            },
         }
 
     def export(self, path: Path) -> Path:
         """Write the whole library to one JSON file, atomically."""
         text = json.dumps(self.plain(), indent=1, ensure_ascii=False, sort_keys=True)
-        return _write(path, text)
+        return write_text(text, path)
 
 
 def load(folder: Path | str | None = None) -> Library:
@@ -319,12 +327,13 @@ def _to_cache(key: str, library: Library) -> None:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"library-{key[:32]}.json", json.dumps(library.plain()))
+        write_text(json.dumps(library.plain()), folder / f"library-{key[:32]}.json")
     except OSError:
         return  # a cache that cannot be written costs time only
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(text: str, path: Path) -> Path:
+    """Write a text file, whole or not at all."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
