@@ -72,5 +72,5 @@ def test_two_of_one_technique_are_numbered():
 def test_what_cannot_be_aligned_is_named():
     with pytest.raises(OrderError, match="nothing given"):
         wb.align()
-    with pytest.raises(OrderError, match="part 1 is None"):
+    with pytest.raises(OrderError, match="part 1 is Dataset"):
         wb.align(xr.Dataset())

@@ -1,0 +1,7 @@
+"""Temperature: channels of a cell, aligned with amounts, not fitted with species."""
+
+from __future__ import annotations
+
+from .base import Technique
+
+TECHNIQUE = Technique(name="temperature", axis=None, title="Temperature")
