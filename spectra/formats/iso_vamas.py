@@ -2,17 +2,16 @@
 
 Layout: header (identifier, five texts, comments, experiment and scan mode, experimental variables,
 upgrade counts), then blocks: texts, date, comments, technique, source energy, analyser settings,
-labels of species and transition, abscissa (``REGULAR``: start and increment; ``IRREGULAR``: the first
-of the corresponding variables), corresponding variables interleaved point by point.
+labels of species and transition, abscissa (``REGULAR``: start and increment; ``IRREGULAR``: the
+first of the corresponding variables), corresponding variables interleaved point by point.
 
 Energies: ``kinetic energy`` becomes binding energy with the block's source energy,
 ``BE = h nu - KE``; ``binding energy`` is taken as it is. Nothing is shifted: a charge correction
 that CasaXPS noted in the comments is in attrs ``casaxps_shift_eV``, not applied.
 
-Blocks of one sample and region that differ in an experimental variable (etch time, angle) become one
-Spectrum along it; other repeats stay apart, numbered. Counts (unit ``d`` or ``c``) stay counts; a
-second ordinate called transmission becomes the variable ``transmission``. Uncertainties: those of
-counting.
+Blocks of one sample and region that differ in an experimental variable (etch time, angle) become
+one Spectrum along it; other repeats stay apart, numbered. Counts stay counts; a second ordinate
+called transmission becomes the variable ``transmission``. Uncertainties: those of counting.
 
 The package ``vamas`` (BSD-3) reads the REGULAR files of the test set; it refuses IRREGULAR scans,
 blank lines before the identifier and endings other than ``.vms``. Hence this reader.
@@ -320,7 +319,7 @@ def _energies(block: _Block) -> np.ndarray:
         label, units, start, step = block.abscissa
         x = start + step * np.arange(block.values.shape[0])
     else:
-        (label, units), x = block.corresponding[0], block.values[:, 0]
+        (label, _), x = block.corresponding[0], block.values[:, 0]
     if "binding" in label.casefold():
         return x
     return block.source_energy - x
