@@ -259,6 +259,11 @@ def _read_processed(folder: Path, record: Source) -> xr.Dataset:
     axis = shift_axis(points, first, width, zero)
     if (folder / "2rr").is_file():
         return _read_2d(folder, procs, acqus, axis, attrs, record)
+    if not (folder / "1r").is_file():
+        raise FormatError(
+            f"{record.file}: {folder.name} has neither 1r nor 2rr: not processed; open the raw "
+            "signal (fid or ser) two folders up"
+        )
     real = _scaled(folder / "1r", procs, points, "spectrum 1r")
     data: npt.NDArray = real
     if (folder / "1i").is_file():

@@ -1,0 +1,123 @@
+"""ssNake's MATLAB files (``.mat``, version 5): one struct with the data and its axes.
+
+Fields: ``data`` (complex, rows x points), ``freq``, ``sw``, ``ref`` (Hz, per dimension), ``spec``
+(1: transformed), ``xaxArray`` (s, or Hz offset from ``ref``), ``history``. So ppm is ``1e6
+xaxArray / ref``, or against ``freq`` where ``ref`` is not set. Read with scipy. Rows of a second, not transformed dimension are numbered (``scan``). The
+nucleus is not stored; the frequency says which it may be. No uncertainty is stored.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import FormatError
+from . import base
+from ._nmr import MAX_POINTS, processed, raw
+from .base import Format, Options, Regions
+
+NAME = "ssnake_mat"
+MAX_BYTES = 1024**3
+_FIELDS = ("data", "spec", "xaxArray", "ref", "sw")
+_COMPRESSED = 15
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Whether it is a MATLAB 5 file with a struct of ssNake's fields."""
+    if not head.startswith(b"MATLAB 5.0 MAT-file") or len(head) < 144:
+        return False
+    order = "<" if head[126:128] == b"IM" else ">"
+    kind, size = struct.unpack(order + "II", head[128:136])
+    part = head[136 : 136 + size]
+    if kind == _COMPRESSED:
+        try:
+            part = zlib.decompressobj().decompress(part, 4096)
+        except zlib.error:
+            return False
+    return all(name.encode() in part for name in ("wholeEcho", "hyper", "data"))
+
+
+def read(path: Path, options: Options) -> Regions:
+    """Read the spectrum or signal."""
+    import scipy.io
+
+    size = len(base.read_bytes(path, limit=MAX_BYTES))
+    try:
+        loaded = scipy.io.loadmat(path, squeeze_me=False, struct_as_record=True)
+    except Exception as error:
+        raise FormatError(
+            f"{path.name}: not readable as MATLAB 5 up to byte {size} ({error}); "
+            "the file may be truncated; copy it again"
+        ) from None
+    structs = {k: v for k, v in loaded.items() if not k.startswith("__")}
+    for name, value in structs.items():
+        names = getattr(value.dtype, "names", None) or ()
+        if all(field in names for field in _FIELDS):
+            return {name: _spectrum(path, {n: value[n][0, 0] for n in names})}
+    raise FormatError(
+        f"{path.name}: no struct with {', '.join(_FIELDS)} (found: {', '.join(structs) or 'none'})"
+    )
+
+
+def _spectrum(path: Path, fields: dict[str, Any]) -> Any:
+    data: npt.NDArray = np.asarray(fields["data"])
+    if data.ndim == 3:  # hypercomplex: the first is the ordinary part
+        data = data[0]
+    if data.ndim != 2 or data.dtype.kind not in "fc" or not 2 <= data.size <= MAX_POINTS:
+        raise FormatError(
+            f"{path.name}: data of shape {data.shape} and type {data.dtype}; 1D or 2D expected"
+        )
+    spec, ref = _row(fields["spec"]), _row(fields["ref"])
+    freq, width = _row(fields.get("freq", fields["ref"])), _row(fields["sw"])
+    axes = np.asarray(fields["xaxArray"], dtype=object).ravel()
+    x = np.asarray(axes[-1] if axes.dtype == object and len(axes) == len(spec) else axes)
+    x = np.asarray(x.ravel() if x.dtype != object else fields["xaxArray"].ravel(), dtype=float)
+    if x.size != data.shape[-1]:
+        raise FormatError(
+            f"{path.name}: {x.size} axis values for {data.shape[-1]} points; save it again"
+        )
+    zero = ref[-1] if ref and np.isfinite(ref[-1]) and ref[-1] > 0 else freq[-1]
+    if not zero > 0:
+        raise FormatError(f"{path.name}: neither ref nor freq is a frequency; set one in ssNake")
+    attrs: dict[str, Any] = {
+        "reference_MHz": zero / 1e6,
+        "carrier_MHz": freq[-1] / 1e6,
+        "spectral_width_Hz": width[-1],
+        "title": path.stem,
+    }
+    echo = np.asarray(fields.get("wholeEcho", 0)).ravel()
+    if echo.size and echo[-1]:
+        attrs["whole_echo"] = 1
+    if zero == (ref[-1] if ref else 0):
+        attrs["calibration"] = f"ssNake reference {zero / 1e6:.9g} MHz"
+    record = base.source(path, NAME)
+    values = data if data.shape[0] > 1 else data[0]
+    outer: dict[str, npt.ArrayLike] = (
+        {"scan": np.arange(1, data.shape[0] + 1)} if data.shape[0] > 1 else {}
+    )
+    if spec[-1]:
+        return processed(values, x / zero * 1e6, attrs=attrs, source=record, outer=outer)
+    attrs["reference_source"] = attrs.pop("calibration", None)
+    dwell = float(x[1] - x[0])
+    return raw(values.astype(complex), dwell, attrs=attrs, source=record, outer=outer)
+
+
+def _row(value: Any) -> list[float]:
+    return [float(v) for v in np.asarray(value, dtype=float).ravel()]
+
+
+FORMATS = (
+    Format(
+        name=NAME,
+        title="ssNake (MATLAB)",
+        suffixes=(".mat",),
+        techniques=("nmr",),
+        sniff=sniff,
+        read=read,
+    ),
+)
