@@ -147,7 +147,8 @@ def shirley_doniach_sunjic(
 
 
 @shape("area", "center", "fwhm_onset", "b", "c", "sign", "d", linear=("b",), background=True,
-       defaults={"b": 2866.0, "c": 1643.0, "sign": 1.0, "d": 0.0})  # fmt: skip
+       defaults={"b": 2866.0, "c": 1643.0, "sign": 1.0, "d": 0.0},
+       limits={"c": (0.0, INF), "d": (0.0, INF)})  # fmt: skip
 def active_tougaard(x, area, center, fwhm_onset, b, c, sign, d):
     """Losses of a line: ``area b T / ((c + sign T^2)^2 + d T^2)``, T = x - center > 0.
 

@@ -141,3 +141,43 @@ def wofz_integral(x: Any, y: Any) -> Any:
     pr, pi = pr * zr - pi * zi + 2.5722534081245696, pr * zi + pi * zr
     imaginary = pr * zi + pi * zr
     return imaginary / _L + 0.5641895835477563 * atan(x / dr)
+
+
+def wofz_slopes(x: Any, y: Any, re: Any, im: Any) -> tuple[Any, Any, Any, Any]:
+    """Real and imaginary parts of w' and of w + z w', from w itself.
+
+    w' = -2 z w + 2 i / sqrt(pi) loses |z|^2 in digits: from |z|^2 = 400 on by the series
+    w = (i / sqrt(pi)) sum c_k z^-(2 k + 1), c_k = (2 k - 1)!! / 2^k, term by term.
+    """
+    r2 = x * x + y * y
+    far = r2 > 400.0
+    near_re = -2.0 * (x * re - y * im)
+    near_im = -2.0 * (x * im + y * re) + 1.1283791670955126
+    # s = 1 / z^2
+    d = where(far, r2, 400.0)
+    ir, ii = x / d, -y / d
+    sr, si = ir * ir - ii * ii, 2.0 * ir * ii
+    # w' = -(i / sqrt(pi)) s (1 + 3/2 s + 15/4 s^2 + 105/8 s^3 + 945/16 s^4 + 10395/32 s^5)
+    pr, pi = 324.84375, 0.0 * x
+    pr, pi = pr * sr - pi * si + 59.0625, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 13.125, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 3.75, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 1.5, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 1.0, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si, pr * si + pi * sr
+    far_re, far_im = 0.5641895835477563 * pi, -0.5641895835477563 * pr
+    # w + z w' = -(i / sqrt(pi)) s / z (1 + 3 s + 45/4 s^2 + 105/2 s^3 + 4725/16 s^4 ...)
+    pr, pi = 1949.0625, 0.0 * x
+    pr, pi = pr * sr - pi * si + 295.3125, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 52.5, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 11.25, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 3.0, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si + 1.0, pr * si + pi * sr
+    pr, pi = pr * sr - pi * si, pr * si + pi * sr
+    pr, pi = pr * ir - pi * ii, pr * ii + pi * ir
+    return (
+        where(far, far_re, near_re),
+        where(far, far_im, near_im),
+        where(far, 0.5641895835477563 * pi, re + x * near_re - y * near_im),
+        where(far, -0.5641895835477563 * pr, im + x * near_im + y * near_re),
+    )

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._maths import atan, erf, erfcx, exp, log, sqrt, where, wofz
-from ._wofz import wofz_integral
+from ._wofz import wofz_integral, wofz_slopes
 from .errors import ModelError
 
 Array = npt.NDArray[np.float64]
@@ -293,11 +293,10 @@ def voigt(x, area, center, fwhm_gaussian, fwhm_lorentzian):  # type: ignore[no-u
     a = (x - center) * k
     b = 0.5 * fwhm_lorentzian * k
     re, im = wofz(a, b)
-    slope_re = -2.0 * (a * re - b * im)
-    slope_im = -2.0 * (a * im + b * re) + 2.0 / SQRT_PI
+    slope_re, slope_im, shrink, _ = wofz_slopes(a, b, re, im)
     norm = k / SQRT_PI
     line = norm * re
-    width = -(line + norm * (a * slope_re - b * slope_im)) / sigma
+    width = -norm * shrink / sigma
     return area * line, (
         line,
         -area * norm * k * slope_re,

@@ -1,0 +1,1 @@
+"""Contract suites: what everything registered has to do."""
