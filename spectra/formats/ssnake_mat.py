@@ -2,7 +2,8 @@
 
 Fields: ``data`` (complex, rows x points), ``freq``, ``sw``, ``ref`` (Hz, per dimension), ``spec``
 (1: transformed), ``xaxArray`` (s, or Hz offset from ``ref``), ``history``. So ppm is ``1e6
-xaxArray / ref``, or against ``freq`` where ``ref`` is not set. Read with scipy. Rows of a second, not transformed dimension are numbered (``scan``). The
+xaxArray / ref``, or against ``freq`` where ``ref`` is not set. Read with scipy. Rows
+of a second, not transformed dimension are numbered (``scan``). The
 nucleus is not stored; the frequency says which it may be. No uncertainty is stored.
 """
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from ..component import Component, Components, Param
 from ..convention import where
 from ..errors import CalibrationError, ModelError
-from ._nmr_lines import line_width, nuclei_per_formula, split_by_count
+from ._nmr_lines import element_of, line_width, nuclei_per_formula, split_by_count
 from ._nmr_noise import Noise, noise
 from ._nmr_phase import Baseline, Phase, baseline, phase
 from ._nmr_process import (
@@ -164,7 +164,8 @@ def propose(
     every = [line for lines in found.values() for line in lines]
     items: list[Component] = []
     for name, lines in found.items():
-        shares = split_by_count(lines, nuclei_per_formula(name, nucleus, library))
+        atoms = float(library[name].atoms.get(element_of(nucleus), 0.0))
+        shares = split_by_count(lines, atoms)
         names = [name, *(f"{name}_{line.label or at}" for at, line in enumerate(lines[1:], 2))]
         for at, (label, line) in enumerate(zip(names, lines, strict=True)):
             tie = f"{shares[at] / shares[0]!r} * {name}.area" if shares and at else None
