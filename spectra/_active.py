@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._tougaard import cross_section_of, losses
-from .component import Component, Components, Curve, Param
+from .component import Component, Components, Curve, Param, validated_components
 from .errors import ModelError
 from .shapes import SHAPES
 
@@ -36,7 +36,7 @@ def active_shirley(
     of : iterable of str, optional
         Names of the peaks; all components of role ``"peak"`` if absent.
     common : str
-        Name of the common parameter.
+        Name of the common parameter; one that exists already is kept as it is.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def active_shirley(
             )
         )
     start = Param(value=0.02, min=0.0) if scale is None else scale
-    return components + Components(added, {common: start})
+    return validated_components((*components, *added), {common: start, **components.common})
 
 
 def active_tougaard(
@@ -97,7 +97,7 @@ def active_tougaard(
     of : iterable of str, optional
         Names of the peaks; all components of role ``"peak"`` if absent.
     common : str
-        Name of the common parameter.
+        Name of the common parameter; one that exists already is kept as it is.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def active_tougaard(
             )
         )
     start = Param(value=found["b"], min=0.0) if scale is None else scale
-    return components + Components(added, {common: start})
+    return validated_components((*components, *added), {common: start, **components.common})
 
 
 def tougaard_curve(
