@@ -18,6 +18,8 @@ from .engine.problem import Block, Solution
 from .engine.starts import from_groups, groups
 from .engine.uncertainty import report
 from .errors import FitError
+from .provenance import stamp
+from .steps import record
 
 Shared = Mapping[str, str | Sequence[str]]
 
@@ -114,9 +116,8 @@ def fit(
         "weights": weights_of(ds),
         "scale_covar": "true" if block.scale else "false",
     }
-    return result.make(
-        convention.with_history(ds, f"fit {len(comps)} components"), comps, arrays, attrs
-    )
+    made = stamp(result.make(ds, comps, arrays, attrs), ds)
+    return record(made, "fit", {"engine": engine, "statistic": statistic})
 
 
 def weights_of(ds: xr.Dataset) -> str:

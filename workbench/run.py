@@ -17,6 +17,7 @@ import references
 from references.errors import InterphaseError
 from spectra import formats, techniques
 from spectra.component import Components
+from spectra.convention import COUNTS
 from spectra.formats.base import sha256
 
 from .align import align
@@ -110,7 +111,7 @@ def run_recipe(path: str | PathLike[str], recipe: Recipe) -> Result:
     """
     ds = prepare(path, recipe)
     components = edited(proposed(ds, recipe), recipe)
-    statistic = recipe.fit.statistic or techniques.get(recipe.technique).statistic
+    statistic = recipe.fit.statistic or statistic_for(ds)
     result = fit(
         ds,
         components,
@@ -121,6 +122,12 @@ def run_recipe(path: str | PathLike[str], recipe: Recipe) -> Result:
     result.attrs["recipe"] = recipe.model_dump_json(exclude_defaults=True)
     amounts = quantify(result) if components.species else None
     return Result(ds, result, amounts)
+
+
+def statistic_for(ds: xr.Dataset) -> str:
+    """Return the statistic for raw data of this technique; rates have none but chi2."""
+    counts = ds["intensity"].attrs["units"] == COUNTS and "uncertainty" not in ds
+    return techniques.get(ds.attrs["technique"]).statistic if counts else "chi2"
 
 
 def proposed(ds: xr.Dataset, recipe: Recipe) -> Components:
