@@ -147,48 +147,46 @@ def doniach_sunjic(x, area, center, fwhm_lorentzian, asymmetry, window_low, wind
 _STEP = 0.45
 _FIRST = -21
 _LAST = 24
-_COUNT = _LAST - _FIRST + 3
+_RATIO = float(np.exp(_STEP))
+_START = float(np.exp(_STEP * _FIRST))
+_END = float(np.exp(_STEP * (_LAST + 1)))
+_COUNT = _LAST - _FIRST + 1
 
 
-def _node(k, alpha, scale):
-    """Return place u and weight of term k, and the derivatives of both by alpha."""
-    s = sin(PI * alpha) / PI
-    ds = cos(PI * alpha)
-    is_low = k == 0
-    is_high = k == _COUNT - 1
-    u0 = scale * exp(_STEP * (_FIRST + k - 1.0 + where(is_low, 1.0, 0.0)))
-    log_u = log(u0)
-    grow = exp(alpha * log_u)
-    # lower lump: sum over k < first of h u^a = h u0^a / (e^(a h) - 1); b = a h / (e^(a h) - 1)
+def _low_lump(alpha, u0):
+    """Return place and weight of all nodes below u0 in one, and the derivatives of both by alpha.
+
+    The sum of h u^a over the nodes below u0 is h u0^a / (e^(a h) - 1), that of h u^(a + 1) alike.
+    """
     y = alpha * _STEP
     e0 = exp(y)
-    b = 1.0 - y * (
-        0.5 - y / 12.0 * (1.0 - y * y / 60.0 * (1.0 - y * y / 42.0 * (1.0 - y * y / 40.0)))
-    )
-    db = (b - b * b * e0) / y
-    ratio = s / alpha
-    low_weight = ratio * grow * b
-    low_slope = (ds - ratio) / alpha * grow * b + low_weight * log_u + ratio * grow * db * _STEP
     e1 = exp(y + _STEP)
-    low_u = u0 * (y / b) / (e1 - 1.0)
-    low_du = low_u * _STEP * (e0 / (y / b) - e1 / (e1 - 1.0))
-    # upper lump: moments of 1/u and 1/u^2
-    p1 = exp(y - _STEP)
-    p2 = exp(y - 2.0 * _STEP)
+    # b = y / (e^y - 1) by its series: y is small, and 0 without asymmetry
+    b = 1.0 - y / 2.0 + y * y / 12.0 - y**4 / 720.0 + y**6 / 30240.0 - y**8 / 1209600.0
+    db = -0.5 + y / 6.0 - y**3 / 180.0 + y**5 / 5040.0 - y**7 / 151200.0
+    ratio = sin(PI * alpha) / (PI * alpha)
+    grow = exp(alpha * log(u0))
+    weight = ratio * grow * b
+    slope = (cos(PI * alpha) - ratio) / alpha * grow * b
+    slope = slope + weight * log(u0) + ratio * grow * db * _STEP
+    u = u0 * (y / b) / (e1 - 1.0)
+    return u, u * _STEP * (e0 * b / y - e1 / (e1 - 1.0)), weight, slope
+
+
+def _high_lump(alpha, u0):
+    """Return the same for all nodes from u0 on, by the sums of h u^(a - 1) and h u^(a - 2)."""
+    s = sin(PI * alpha) / PI
+    log_u = log(u0)
+    grow = exp(alpha * log_u)
+    p1 = exp((alpha - 1.0) * _STEP)
+    p2 = exp((alpha - 2.0) * _STEP)
     a1 = _STEP * grow / u0 / (1.0 - p1)
     a2 = _STEP * grow / (u0 * u0) / (1.0 - p2)
     d1 = log_u + _STEP * p1 / (1.0 - p1)
     d2 = log_u + _STEP * p2 / (1.0 - p2)
-    high_u = a1 / a2
-    high_weight = s * a1 * high_u
-    high_slope = ds * a1 * high_u + high_weight * (2.0 * d1 - d2)
-    high_du = high_u * (d1 - d2)
-    u = where(is_low, low_u, where(is_high, high_u, u0))
-    du = where(is_low, low_du, where(is_high, high_du, 0.0))
-    weight = where(is_low, low_weight, where(is_high, high_weight, s * _STEP * grow))
-    slope = where(is_low, low_slope,
-                  where(is_high, high_slope, (ds + s * log_u) * _STEP * grow))  # fmt: skip
-    return u, du, weight, slope
+    u = a1 / a2
+    weight = s * a1 * u
+    return u, u * (d1 - d2), weight, cos(PI * alpha) * a1 * u + weight * (2.0 * d1 - d2)
 
 
 @shape("area", "center", "fwhm_lorentzian", "fwhm_gaussian", "asymmetry",
@@ -217,8 +215,28 @@ def doniach_sunjic_gaussian(
     f_gamma = f
     f_sigma = f
     f_alpha = f
-    for j in range(_COUNT):
-        u, du, weight, slope = _node(j, alpha, scale)
+    start = scale * _START
+    low_u, low_du, low_weight, low_slope = _low_lump(alpha, start)
+    high_u, high_du, high_weight, high_slope = _high_lump(alpha, scale * _END)
+    # nodes between: u and u^a by recurrence
+    u_next = start
+    log_u = log(start)
+    grow = _STEP * exp(alpha * log_u)
+    growth = exp(alpha * _STEP)
+    share = sin(PI * alpha) / PI
+    dshare = cos(PI * alpha)
+    for j in range(_COUNT + 2):
+        first = j == 0
+        last = j == _COUNT + 1
+        ends = first | last
+        u = where(first, low_u, where(last, high_u, u_next))
+        du = where(first, low_du, where(last, high_du, 0.0))
+        weight = where(first, low_weight, where(last, high_weight, share * grow))
+        slope = where(first, low_slope,
+                      where(last, high_slope, (dshare + share * log_u) * grow))  # fmt: skip
+        u_next = where(ends, u_next, u_next * _RATIO)
+        grow = where(ends, grow, grow * growth)
+        log_u = where(ends, log_u, log_u + _STEP)
         b = (gamma + u) * k
         re, im = wofz(a, b + 0.0 * a)
         w_re = turn_re * re - turn_im * im

@@ -381,6 +381,31 @@ def test_pseudo_voigt_is_casaxps_sgl(column, center, fwhm, area):
     assert 0.5 * scale == pytest.approx(area, rel=0.05)
 
 
+@pytest.mark.parametrize(("column", "center", "alpha"), [(2, 709.05, 0.54), (4, 722.13, 0.54)])
+def test_lf_follows_casaxps_lf(column, center, alpha):
+    """The LF(0.54,10,80,100,6) curves CasaXPS exported for FeO; its formula is not published."""
+    from scipy.optimize import least_squares
+
+    table = casaxps_columns()
+    x, y = table[:, 8], table[:, column] - table[:, 6]
+    inside = (x > 700.5) & (x < 748.5)
+    x, y = x[inside], y[inside] / np.max(y[inside])
+    function = SHAPES["lf"].function
+    start = np.array([10.0, x[np.argmax(y)], 1.5, 3.0, 0.6, 6.0, 15.0])
+
+    def residual(p):
+        return np.asarray(function(x, *(p * start))[0]) - y
+
+    def slope(p):
+        return np.stack(function(x, *(p * start))[1], axis=1) * start
+
+    found = least_squares(residual, np.ones(7), jac=slope, bounds=(0.01, 100.0))
+    values = found.x * start
+    assert np.max(np.abs(found.fun)) < 1.5e-3
+    assert values[1] == pytest.approx(center, abs=0.1)
+    assert values[4] == pytest.approx(alpha, abs=0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", REAL, ids=lambda s: s.name)
 def test_compiles_to_the_same_numbers(shape):
