@@ -20,9 +20,12 @@ def page(folder: Path) -> pn.viewable.Viewable:
     position = Position(session)
 
     def said(message: str, failed: bool) -> pn.viewable.Viewable:
-        kind = "danger" if failed else "light"
-        return pn.pane.Alert(
-            message or "Open a file to start.", alert_type=kind, css_classes=["message"]
+        colour = "#B00000" if failed else "#444444"
+        return pn.pane.Str(
+            message or "Open a file to start.",
+            styles={"color": colour, "font-size": "14px", "white-space": "normal"},
+            css_classes=["message"],
+            margin=(0, 10, 8, 10),
         )
 
     tabs = pn.Tabs(

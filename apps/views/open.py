@@ -17,11 +17,9 @@ from .position import Position
 
 def view(session: Session, position: Position) -> pn.viewable.Viewable:
     """Return the page."""
-    names = session.files()
-    pick = pn.widgets.AutocompleteInput(
-        name="file in this folder", options=names, restrict=True, min_characters=0,
-        case_sensitive=False, width=380, css_classes=["pick-file"],
-    )  # fmt: skip
+    pick = pn.widgets.Select(
+        name="file in this folder", options=session.files(), width=380, css_classes=["pick-file"]
+    )
     go = pn.widgets.Button(name="Open", button_type="primary", css_classes=["open-file"])
     drop = pn.widgets.FileInput(name="or drop a file", multiple=False, css_classes=["drop-file"])
     region = pn.widgets.Select(name="region", options=[], width=380, css_classes=["region"])
@@ -58,8 +56,10 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
                 f"{MAX_UPLOAD_BYTES // 1024**2} MiB. A folder of TopSpin goes in as a zip."
             )
         about = describe(ds)
-        lines = [f"**{where(ds)}** ({about['technique']})"]
-        lines += [f"- {key}: {about[key]}" for key in ("dims", "range", "units") if key in about]
+        lines = [f"`{where(ds)}`: {about['technique']}"]
+        sizes = " x ".join(f"{name} {n}" for name, n in about["dims"].items())
+        lines += [f"- {sizes}"]
+        lines += [f"- {key}: {about[key]}" for key in ("range", "units") if key in about]
         if "intensity" in ds:
             state = about["calibration"] or "as the file says; not calibrated here"
             return pn.Column(
