@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .quantify import quantify
     from .recipe import read_recipe, recipe
     from .report import report
-    from .run import run
+    from .run import run, run_recipe
     from .simulate import plating, simulate
     from .store import load, save
     from .verbs import calibrate, correct, open, open_all, propose, select
@@ -45,6 +45,7 @@ _HOME = {
     "recipe": "recipe",
     "report": "report",
     "run": "run",
+    "run_recipe": "run",
     "save": "store",
     "select": "verbs",
     "simulate": "simulate",
@@ -69,6 +70,7 @@ __all__ = [
     "recipe",
     "report",
     "run",
+    "run_recipe",
     "save",
     "select",
     "simulate",
