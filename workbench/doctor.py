@@ -57,8 +57,8 @@ def _library() -> Finding:
 
 
 def _engine() -> Finding:
-    from .engine import cache
+    from .engine.warm import ready
 
-    ready = cache.ready()
-    text = "compiled" if ready else "not compiled yet: 'python -m workbench.engine' does it once"
-    return Finding("ok" if ready else "note", "fit engine", text)
+    compiled = ready()
+    text = "compiled" if compiled else "not compiled yet: 'python -m workbench.engine' does it once"
+    return Finding("ok" if compiled else "note", "fit engine", text)

@@ -165,9 +165,16 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     return data
 
 
+class _NoAliases(yaml.SafeDumper):
+    """Writes everything out: the reader refuses aliases, which can blow up a small file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _to_yaml(data: dict[str, Any], path: str | PathLike[str] | None) -> str:
     data = {"version": VERSION, **{k: v for k, v in data.items() if k != "version"}}
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.dump(data, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=100)
     if path is not None:
         write_text(text, Path(path))
     return text

@@ -1,0 +1,191 @@
+"""The command line as a user meets it: output, exit status, one-line errors, nothing half done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+import workbench as wb
+from workbench.cli import main
+
+
+@pytest.fixture(scope="module")
+def s2p(tmp_path_factory):
+    """A small simulated S 2p series on disk."""
+    folder = tmp_path_factory.mktemp("cli")
+    history = wb.plating().isel(time=slice(20, 24))
+    return wb.save(wb.simulate("xps", history, settings={"region": "S 2p"}), folder / "s2p.nc")
+
+
+def run(capsys, *args):
+    """Run the command; return status, stdout, stderr."""
+    status = main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def refused(capsys, *args):
+    """Run a command that must fail; return its one line."""
+    status, out, err = run(capsys, *args)
+    assert status == 1
+    assert out == ""
+    assert err.startswith("interphase: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_help_answers_within_a_second_and_loads_nothing_heavy():
+    code = (
+        "import sys; from apps.launch import main; sys.argv = ['interphase', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'xarray', 'panel', 'pymatgen', 'numba', 'lmfit'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 1.0 or "usage: interphase" in done.stdout
+    assert "usage: interphase" in done.stdout
+
+
+def test_open_tells_what_is_in_a_file(capsys, s2p):
+    status, out, _ = run(capsys, "open", s2p, "--json")
+    told = json.loads(out)
+    assert status == 0
+    assert told["technique"] == "xps"
+    assert told["format"] == "interphase_nc"
+    assert told["dims"]["time"] == 4
+    assert told["axis"] == "binding_energy"
+    assert told["regions"][0]["technique"] == "xps"
+
+
+def test_open_draws(capsys, s2p, tmp_path):
+    status, _, _ = run(capsys, "open", s2p, "--plot", tmp_path / "a.png")
+    assert status == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_formats_and_species_as_json(capsys):
+    _, out, _ = run(capsys, "formats", "--json")
+    assert {"name", "techniques", "suffixes"} <= set(json.loads(out)[0])
+    _, out, _ = run(capsys, "species", "list", "--json")
+    assert "Li2S" in [s["id"] for s in json.loads(out)]
+    _, out, _ = run(capsys, "species", "show", "Li2S", "--json")
+    told = json.loads(out)
+    assert all(line["source"] for line in told["lines"])
+
+
+def test_fit_report_and_why(capsys, s2p, tmp_path):
+    status, out, _ = run(capsys, "fit", s2p, "--species", "Li6PS5Cl,Li2S", "-o", tmp_path / "o.nc")
+    assert status == 0
+    assert "Li2S" in out
+    status, _, _ = run(capsys, "report", tmp_path / "o.nc", "-o", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert status == 0
+    assert "<script" not in page
+    assert "http://" not in page
+    assert "Li2S" in page
+    status, out, _ = run(
+        capsys, "why", tmp_path / "o.nc", "--param", "Li2S.area", "--at", "time=8000", "--json"
+    )
+    told = json.loads(out)
+    assert told["inputs"][0]["file"] == "s2p.nc"
+    assert told["recipe"]["propose"]["species"] == ["Li6PS5Cl", "Li2S"]
+    assert told["versions"]["numpy"] == np.__version__
+    assert told["param"]["stderr"] > 0
+    assert told["param"]["correlations"]
+
+
+def test_flagged_fits_exit_with_two_and_are_listed(capsys, s2p, tmp_path):
+    recipe = {
+        "technique": "xps",
+        "propose": {"species": ["Li6PS5Cl", "Li2S"]},
+        "change": {"Li6PS5Cl.fwhm": {"min": 0.2, "max": 0.5, "value": 0.4}},
+    }
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    status, _, err = run(
+        capsys, "fit", s2p, "--recipe", tmp_path / "r.yaml", "-o", tmp_path / "o.nc"
+    )
+    assert status == 2
+    assert "flagged: time = " in err
+    assert "at_bound" in err
+
+
+def test_simulate_with_a_setting(capsys, tmp_path):
+    status, _, _ = run(
+        capsys, "simulate", "xps", "-o", tmp_path / "p.nc", "--set", "region=P 2p", "--seed", "4"
+    )
+    assert status == 0
+    assert wb.open(tmp_path / "p.nc").attrs["region"] == "P 2p"
+
+
+def test_species_check_passes_on_the_library(capsys):
+    status, out, err = run(capsys, "species", "check")
+    assert (status, err) == (0, "")
+    assert "0 problems" in out
+
+
+def test_doctor_tells_versions_and_owners(capsys):
+    status, out, _ = run(capsys, "doctor", "--json")
+    found = {f["what"]: f for f in json.loads(out)}
+    assert status == 0
+    assert found["numpy"]["found"] == np.__version__
+    assert found["owner of spectra"]["state"] == "ok"
+
+
+def test_bad_input_is_one_line_that_says_what_to_do(capsys, s2p, tmp_path):
+    (tmp_path / "cut.nc").write_bytes(s2p.read_bytes()[:4000])
+    (tmp_path / "noise.dat").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "empty.vms").write_bytes(b"")
+    out = tmp_path / "o.nc"
+    assert "cut.nc" in refused(capsys, "open", tmp_path / "cut.nc")
+    assert "not a format known here" in refused(capsys, "open", tmp_path / "noise.dat")
+    assert "the file is empty" in refused(capsys, "open", tmp_path / "empty.vms")
+    assert "no such file" in refused(capsys, "open", tmp_path / "none.vms")
+    assert "did you mean 'Li2S'" in refused(capsys, "fit", s2p, "--species", "Li2SS", "-o", out)
+    assert "did you mean" in refused(capsys, "open", s2p, "--region", "S 2s")
+    assert "give --species" in refused(capsys, "fit", s2p, "-o", out)
+    assert "cannot be written" in refused(
+        capsys, "fit", s2p, "--species", "Li2S,Li6PS5Cl", "-o", tmp_path / "no" / "o.nc"
+    )
+    assert "no parameter" not in refused(capsys, "why", s2p.parent / "none.nc")
+    assert "write DIM=VALUE" in refused(capsys, "why", s2p, "--at", "time")
+    assert "unknown setting" in refused(capsys, "simulate", "xps", "-o", out, "--set", "nothing=1")
+    assert "technique 'rman'" in refused(capsys, "simulate", "rman", "-o", out)
+    assert "invalid choice" in refused(capsys, "fitt")
+    assert not out.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.nc", "empty.vms", "noise.dat"]
+
+
+def test_a_recipe_with_an_unknown_key(capsys, s2p, tmp_path):
+    (tmp_path / "r.yaml").write_text("technique: xps\nproposes: {species: [Li2S]}\n")
+    line = refused(capsys, "fit", s2p, "--recipe", tmp_path / "r.yaml", "-o", tmp_path / "o.nc")
+    assert "r.yaml: proposes: unknown key" in line
+
+
+def test_a_campaign_that_leaves_its_folder(capsys, tmp_path):
+    recipe = {"technique": "xps", "propose": {"species": ["Li2S"]}}
+    data = {"campaign": "x", "measurements": {"a": {"file": "../a.nc", "recipe": recipe}}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(data))
+    assert "leads out of the folder" in refused(
+        capsys, "run", tmp_path / "c.yaml", "-o", tmp_path / "out"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_axis_without_units_is_named(capsys, s2p, tmp_path):
+    import h5py
+
+    path = tmp_path / "nounits.nc"
+    path.write_bytes(s2p.read_bytes())
+    with h5py.File(path, "a") as file:
+        del file["binding_energy"].attrs["units"]
+    line = refused(capsys, "open", path)
+    assert "'binding_energy' has no units" in line
