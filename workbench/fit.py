@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,12 +13,13 @@ from spectra.component import Components
 from spectra.convention import axis_of, outer_dims, where
 
 from . import result
-from .engine import batched, reference
+from .engine.data import Data
+from .engine.lift import Job, arrays_of, engine_for, fields, lazy, solve, weights_of
 from .engine.plan import Plan, build
-from .engine.problem import Block, Solution
-from .engine.starts import from_groups, groups
-from .engine.uncertainty import report
+from .engine.problem import Block
+from .engine.starts import sides
 from .errors import FitError
+from .progress import Progress, meter
 from .provenance import stamp
 from .steps import record
 
@@ -35,7 +37,7 @@ def fit(
     statistic: str = "chi2",
     shared: Shared | None = None,
     covariance: bool = True,
-    progress: Callable[[int, int], bool | None] | None = None,
+    progress: Progress = None,
 ) -> xr.Dataset:
     """Fit every spectrum of a dataset.
 
@@ -55,13 +57,15 @@ def fit(
         has one value.
     covariance : bool
         Keep ``covar(*outer, param, param_2)``.
-    progress : callable, optional
-        Called with (done, total) spectra; returning True cancels the fit.
+    progress : callable or bool, optional
+        Called with (done, total) spectra; returning True cancels the fit. ``True`` shows a bar on
+        a terminal. Without effect on dask arrays, which are fitted when computed.
 
     Returns
     -------
     xr.Dataset
-        A FitResult, see `workbench.result`.
+        A FitResult, see `workbench.result`. If ``ds`` holds dask arrays it is lazy: blocks are
+        fitted when it is computed, with the same numbers whatever the chunks.
 
     Raises
     ------
@@ -82,90 +86,80 @@ def fit(
     if shared:
         raise FitError("shared parameters need engine 'batch'")
     plan = build(comps)
-    block = block_of(ds, plan, statistic)
-    total = len(block.y)
-    finished = 0
-
-    def done(count: int) -> None:
-        nonlocal finished
-        finished += count
-        if progress is not None and progress(finished, total):
-            raise FitError(f"{where(ds)}: cancelled after {finished} of {total} spectra")
-
-    if engine == "lmfit":
-        solution: Solution = reference.solve(plan, block, plan.start, done=done)
-    else:
-        division = groups(ds["intensity"].shape[:-1])
-        solution = from_groups(plan, block, division, batched.minimise, batched.EDM, done)
-    got = report(plan, block, solution, covariance=covariance)
-    shape = ds["intensity"].shape[:-1]
-    arrays = {
-        "value": got.value.reshape(*shape, -1),
-        "stderr": got.stderr.reshape(*shape, -1),
-        "flag": got.flag.reshape(*shape, -1),
-        "redchi": got.redchi.reshape(shape),
-        "chisqr": got.chisqr.reshape(shape),
-        "ndata": got.ndata.reshape(shape),
-        "nfev": got.nfev.reshape(shape),
-        "status": got.status.reshape(shape),
-        "covar": None if got.covar is None else got.covar.reshape(*shape, *got.covar.shape[1:]),
-    }
-    attrs = {
-        "engine": "lmfit" if engine == "lmfit" else "numpy",
-        "statistic": statistic,
-        "weights": weights_of(ds),
-        "scale_covar": "true" if block.scale else "false",
-    }
-    made = stamp(result.make(ds, comps, arrays, attrs), ds)
-    return record(made, "fit", {"engine": engine, "statistic": statistic})
-
-
-def weights_of(ds: xr.Dataset) -> str:
-    """Say where the weights of a Spectrum come from: ``uncertainty``, ``counts`` or ``none``."""
-    if "uncertainty" in ds:
-        return "uncertainty"
-    return "counts" if ds["intensity"].attrs["units"] == convention.COUNTS else "none"
-
-
-def block_of(ds: xr.Dataset, plan: Plan, statistic: str) -> Block:
-    """Return data, weights and static background as plain arrays, spectra along the first axis."""
-    axis, dims = axis_of(ds), (*outer_dims(ds), axis_of(ds))
+    _check_statistic(ds, statistic)
+    count = int(np.prod(ds["intensity"].shape[:-1], dtype=np.int64))
+    chosen, note = engine_for(engine, count, plan)
+    order = _unsorted(ds)
+    sorted_ds = ds.isel(order) if order else ds
+    shape = sorted_ds["intensity"].shape[:-1]
     origin = weights_of(ds)
+    job = Job(
+        plan=plan,
+        x=ds[axis_of(ds)].values.astype(float),
+        origin=origin,
+        poisson=statistic == "poisson",
+        engine=chosen,
+        covariance=covariance,
+        sides=sides(shape),
+    )
+    arrays = arrays_of(sorted_ds)
+    if any(hasattr(a, "dask") for a in arrays.values()):
+        found = lazy(job, arrays)
+    else:
+        with meter(progress, count, where(ds)) as done:
+            found = fields(solve(job, arrays, done, None), shape)
+    attrs = {
+        "engine": chosen,
+        "statistic": statistic,
+        "weights": origin,
+        "scale_covar": "true" if origin == "none" and statistic == "chi2" else "false",
+    }
+    if note:
+        attrs["engine_note"] = note
+    made = result.make(sorted_ds, comps, found, attrs)
+    if order:
+        made = made.isel({dim: np.argsort(index) for dim, index in order.items()})
+    return record(stamp(made, ds), "fit", {"engine": engine, "statistic": statistic})
+
+
+def _unsorted(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return the order that sorts each outer dim that is not sorted.
+
+    Neighbours give each other their starts, so who is whose neighbour must not depend on the
+    order in which spectra happen to lie.
+    """
+    out = {}
+    for dim in outer_dims(ds):
+        values = ds[dim].values
+        if values.dtype.kind in "iufM" and np.any(values[1:] < values[:-1]):
+            out[dim] = np.argsort(values, kind="stable")
+    return out
+
+
+def _check_statistic(ds: xr.Dataset, statistic: str) -> None:
     if statistic == "poisson" and ds["intensity"].attrs["units"] != convention.COUNTS:
         raise FitError(
             f"{where(ds)}: statistic 'poisson' needs counts, found intensity in "
             f"{ds['intensity'].attrs['units']!r}; use statistic='chi2'"
         )
-    x = ds[axis].values.astype(float)
 
-    def rows(name: str) -> np.ndarray:
-        like = ds["intensity"]
-        full = ds[name].broadcast_like(like) if ds[name].dims != dims else ds[name]
-        return np.asarray(full.transpose(*dims).values).reshape(-1, x.size)
 
-    y = rows("intensity").astype(float)
-    seen = np.isfinite(y)
-    if "valid" in ds:
-        seen &= rows("valid").astype(bool)
-    if origin == "uncertainty":
-        sigma = rows("uncertainty").astype(float)
-        seen &= np.isfinite(sigma) & (sigma > 0.0)
-        weight = np.where(seen, 1.0 / np.where(seen, sigma, 1.0), 0.0)
-    elif origin == "counts":
-        weight = np.where(seen, 1.0 / np.sqrt(np.maximum(np.where(seen, y, 1.0), 1.0)), 0.0)
-    else:
-        weight = seen.astype(float)
-    background = None
-    if "background" in ds:
-        background = rows("background").astype(float)
-        seen &= np.isfinite(background)
-        background = np.where(seen, background, 0.0)
-        weight = np.where(seen, weight, 0.0)
-    return Block(
-        x,
-        np.where(seen, y, 0.0),
-        weight,
-        background,
-        scale=origin == "none" and statistic == "chi2",
-        poisson=statistic == "poisson",
+def block_of(ds: xr.Dataset, plan: Plan, statistic: str) -> Block:
+    """Return data, weights and static background as plain arrays, spectra along the first axis."""
+    _check_statistic(ds, statistic)
+    size = ds.sizes[axis_of(ds)]
+    rows: dict[str, Any] = {
+        name: None if array is None else np.asarray(array).reshape(-1, size)
+        for name, array in arrays_of(ds).items()
+    }
+    valid = rows["valid"]
+    data = Data(
+        ds[axis_of(ds)].values.astype(float),
+        rows["intensity"],
+        rows["uncertainty"],
+        rows["background"],
+        None if valid is None else valid.astype(bool),
+        weights_of(ds),
+        statistic == "poisson",
     )
+    return data.block(np.arange(len(data.y)))

@@ -77,6 +77,11 @@ def _evaluate(plan: Plan, block: Block, p: Array) -> _Point:
     return _Point(np.where(sane, value, np.inf), gradient, hessian, pearson)
 
 
+def gram(plan: Plan, block: Block, p: Array) -> Array:
+    """Return J^T W J of a block at its parameters."""
+    return _evaluate(plan, block, p).hessian
+
+
 def deviance(y: Array, expected: Array, seen: Bools) -> Array:
     """Poisson deviance, continued as a parabola below `COUNT_FLOOR` expected counts."""
     mu = np.maximum(expected, COUNT_FLOOR)

@@ -53,12 +53,16 @@ def sides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(out)
 
 
-def groups(shape: Sequence[int]) -> Groups:
-    """Divide spectra of outer shape ``shape`` (C order) into aligned groups."""
+def groups(shape: Sequence[int], extent: Sequence[int] | None = None) -> Groups:
+    """Divide spectra of outer shape ``shape`` (C order) into aligned groups.
+
+    ``extent`` is the size of a group along each dim; by default `sides` of the shape.
+    """
+    extent = sides(shape) if extent is None else extent
     count = int(np.prod(shape, dtype=np.int64))
     label = np.zeros(count, dtype=np.int64)
     index = np.indices(tuple(shape)).reshape(len(shape), -1) if shape else np.zeros((0, 1), int)
-    for n, side, i in zip(shape, sides(shape), index, strict=True):
+    for n, side, i in zip(shape, extent, index, strict=True):
         label = label * -(-n // side) + i // side
     order = np.argsort(label, kind="stable")
     first = np.flatnonzero(np.diff(label[order], prepend=-1, append=label.max(initial=0) + 1))

@@ -7,7 +7,8 @@ reduced chi-square only if the data have no errors of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,21 @@ class Report:
     nfev: npt.NDArray[np.int64]
     status: npt.NDArray[np.int8]
     covar: Array | None
+
+    def spread(self, count: int) -> Report:
+        """Return an empty report of ``count`` spectra like this one."""
+        arrays: Any = [getattr(self, f.name) for f in fields(self)]
+        empty: Any = [
+            None if a is None else np.empty((count, *a.shape[1:]), a.dtype) for a in arrays
+        ]
+        return Report(*empty)
+
+    def put(self, index: npt.NDArray[np.int64], part: Report) -> None:
+        """Write the rows of ``part`` at ``index``."""
+        for f in fields(self):
+            rows = getattr(part, f.name)
+            if rows is not None:
+                getattr(self, f.name)[index] = rows
 
 
 def invert(hessian: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
@@ -170,7 +186,7 @@ def report(plan: Plan, block: Block, solution: Solution, *, covariance: bool) ->
 
     groups = area_groups(plan)
     explained = _explained_by_zero_area(plan, (full == 0.0) | at_min)
-    areas = [i for name, (i, _) in groups.items() if moving[i]]
+    areas = [i for name, (i, _) in groups.items() if is_free[i]]
     pairs = _indistinct(plan, covar, stderr, [v for v in groups.values() if moving[v[0]]])
     for i, j, which in pairs:
         for k in (i, j):
