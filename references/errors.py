@@ -1,6 +1,6 @@
 """The one root of all exceptions a user is meant to read.
 
-Every message answers four questions in one line: where, what was found, what is allowed, what to do.
+Every message answers in one line: where, what was found, what is allowed, what to do.
 """
 
 from __future__ import annotations

@@ -1,0 +1,220 @@
+"""Find what is wrong in a library: sources, ranges, ratios, references, structures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .library import Library
+from .model import CoreLevel, Line, Species, StructureData
+
+CLOSEST_ANGSTROM = 0.85
+"""No two full sites of a structure lie nearer than this (O-H is 0.92)."""
+
+_UNITS = {"xps": "eV", "nmr": "ppm", "raman": "1/cm"}
+_PLAUSIBLE = {"xps": (0.0, 1500.0), "nmr": (-8000.0, 8000.0), "raman": (10.0, 4200.0)}
+_RATIO = {"s": 0.0, "p": 1.0 / 2.0, "d": 2.0 / 3.0, "f": 3.0 / 4.0}
+_RSF_ANCHORS = {"C 1s": 1.0, "F 1s": 4.43, "S 2p": 1.677}
+"""Scofield's cross sections at 1486.6 eV over C 1s; tables on another scale miss these."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault: which entry, where in it, what is wrong."""
+
+    entry: str
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.entry}: {self.where}: {self.text}"
+
+
+def check(library: Library, *, structures: bool = True) -> list[Problem]:
+    """Check every entry of a library.
+
+    Parameters
+    ----------
+    library : Library
+        What is checked.
+    structures : bool
+        Build the structures too (takes some seconds: loads pymatgen).
+
+    Returns
+    -------
+    list of Problem
+        Empty if all is well.
+    """
+    found = [p for one in library.species.values() for p in _species(one, library)]
+    found += [p for level in library.core_levels.values() for p in _core_level(level)]
+    found += [
+        Problem(nucleus.name, "spin", f"{nucleus.spin:g} is no multiple of 1/2")
+        for nucleus in library.nuclei.values()
+        if (2.0 * nucleus.spin) % 1.0
+    ]
+    if structures:
+        for one in library.species.values():
+            for data in one.structures:
+                found += list(_structure(one, data))
+    return found
+
+
+def _species(one: Species, library: Library) -> Iterator[Problem]:
+    try:
+        content = one.atoms
+    except ValueError as error:
+        yield Problem(one.id, "formula", str(error))
+        return
+    if not one.lines and not one.structures:
+        yield Problem(one.id, "lines", "neither lines nor a structure: it cannot be seen")
+    labels = Counter((i.technique, i.transition, i.label) for i in one.lines)
+    for (technique, transition, label), number in labels.items():
+        if number > 1:
+            yield Problem(
+                one.id, f"{technique} {transition}", f"{number} lines are labelled {label!r}"
+            )
+    for line in one.lines:
+        for text in _line(line, content, library):
+            place = f"{line.technique} {line.transition} {line.label}".strip()
+            yield Problem(one.id, place, text)
+    yield from _counts(one, content)
+    known = [line for line in one.lines if line.technique == "raman"]
+    if known and max((i.relative_intensity or 0.0) for i in known) != 1.0:
+        yield Problem(one.id, "raman", "no band has relative_intensity 1")
+
+
+def _line(line: Line, content: object, library: Library) -> Iterator[str]:
+    if not line.source.strip():
+        yield "no source"
+    if line.unit != _UNITS[line.technique]:
+        yield f"unit {line.unit!r}, not {_UNITS[line.technique]!r}"
+    if not line.low <= line.value <= line.high:
+        yield f"value {line.value:g} is not within {line.low:g} to {line.high:g}"
+    low, high = _PLAUSIBLE[line.technique]
+    if not low <= line.value <= high:
+        yield f"value {line.value:g} is outside {low:g} to {high:g} {line.unit}"
+    if line.label and not line.label.isidentifier():
+        yield f"label {line.label!r} is not an identifier"
+    if line.technique in ("xps", "nmr") and not line.reference.strip():
+        yield f"no {'charge' if line.technique == 'xps' else 'shift'} reference"
+    if line.fwhm is not None and line.fwhm <= 0.0:
+        yield f"fwhm {line.fwhm:g} is not positive"
+    low, high = line.fwhm_low, line.fwhm_high
+    if low is not None and high is not None and not low <= (line.fwhm or low) <= high:
+        yield "fwhm is not within its range"
+    if line.technique == "xps" and line.transition not in library.core_levels:
+        yield f"core level {line.transition!r} is not in core_levels.yaml"
+    if line.technique == "nmr" and line.transition not in library.nuclei:
+        yield f"nucleus {line.transition!r} is not in nuclei.yaml"
+    element = _element(line)
+    if element and isinstance(content, dict) and element not in content:
+        yield f"the formula holds no {element}"
+
+
+def _element(line: Line) -> str:
+    if line.technique == "xps":
+        return line.transition.split()[0]
+    if line.technique == "nmr":
+        return line.transition.lstrip("0123456789")
+    return ""
+
+
+def _counts(one: Species, content: dict[str, float] | object) -> Iterator[Problem]:
+    """Atoms counted in the lines of one level or nucleus must be those of the formula."""
+    assert isinstance(content, dict)
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for line in one.lines:
+        if line.technique != "raman":
+            groups.setdefault((line.technique, line.transition), []).append(line)
+    for (technique, transition), lines in groups.items():
+        counted = [i.count for i in lines if i.count is not None]
+        total = content.get(_element(lines[0]), 0.0)
+        if sum(counted) > total * (1.0 + 1e-6):
+            yield Problem(
+                one.id,
+                f"{technique} {transition}",
+                f"lines count {sum(counted):g} atoms, the formula has {total:g}",
+            )
+        if len(counted) == len(lines) and sum(counted) < total * (1.0 - 1e-6):
+            yield Problem(
+                one.id,
+                f"{technique} {transition}",
+                f"lines count {sum(counted):g} of {total:g} atoms",
+            )
+
+
+def _core_level(level: CoreLevel) -> Iterator[Problem]:
+    expected = _RATIO.get(level.name[-1])
+    if expected is None or not level.name.startswith(level.element + " "):
+        yield Problem(level.name, "name", f"not a core level of {level.element}")
+        return
+    if abs(level.area_ratio - expected) > 1e-4:
+        yield Problem(
+            level.name, "area_ratio", f"{level.area_ratio:g}, not {expected:.4g} (l / (l + 1))"
+        )
+    if level.splitting < 0.0:
+        yield Problem(level.name, "splitting", f"{level.splitting:g} is negative")
+    if not level.fwhm_low <= level.fwhm <= level.fwhm_high:
+        yield Problem(level.name, "fwhm", "not within its range")
+    anchor = _RSF_ANCHORS.get(level.name)
+    value = level.rsf.get("scofield_1486.6")
+    if anchor is not None and value is not None and abs(value / anchor - 1.0) > 0.01:
+        yield Problem(level.name, "rsf", f"scofield_1486.6 is {value:g}, Scofield has {anchor:g}")
+
+
+def _structure(one: Species, data: StructureData) -> Iterator[Problem]:
+    if not data.sites:
+        return
+    from .diffraction import build
+
+    try:
+        built = build(data)
+    except Exception as error:
+        yield Problem(one.id, f"structure {data.id}", f"cannot be built ({error})")
+        return
+    content = built.composition
+    amounts = {str(e): float(content[e]) for e in content.elements}
+    wanted = one.atoms if data.formula == one.formula else _atoms_of(data)
+    if set(amounts) != set(wanted):
+        yield Problem(
+            one.id,
+            f"structure {data.id}",
+            f"holds {', '.join(sorted(amounts))}, the formula {', '.join(sorted(wanted))}",
+        )
+    else:
+        ratios = {e: amounts[e] / wanted[e] for e in wanted}
+        middle = sorted(ratios.values())[len(ratios) // 2]
+        for element, ratio in ratios.items():
+            if abs(ratio / middle - 1.0) > 0.08:
+                yield Problem(
+                    one.id,
+                    f"structure {data.id}",
+                    f"{amounts[element] / middle:.3g} {element} per formula unit, not "
+                    f"{wanted[element]:g}",
+                )
+    nearest = _closest(built)
+    if nearest < CLOSEST_ANGSTROM:
+        yield Problem(one.id, f"structure {data.id}", f"two atoms are {nearest:.2f} angstrom apart")
+    stated = one.density if data is one.structures[0] else None
+    if stated and abs(float(built.density) / stated - 1.0) > 0.1:
+        yield Problem(one.id, "density", f"{stated:g} g/cm3, its structure has {built.density:.3g}")
+
+
+def _atoms_of(data: StructureData) -> dict[str, float]:
+    from .model import count_atoms
+
+    return count_atoms(data.formula)
+
+
+def _closest(built: object) -> float:
+    """Return the shortest distance between sites that are both full."""
+    import numpy as np
+    from pymatgen.core import Structure
+
+    assert isinstance(built, Structure)
+    full = [i for i, site in enumerate(built) if site.species.num_atoms > 0.51]
+    if len(full) < 2:
+        return float("inf")
+    distances = built.distance_matrix[np.ix_(full, full)]
+    return float(distances[~np.eye(len(full), dtype=bool)].min())
