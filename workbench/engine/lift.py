@@ -142,10 +142,10 @@ def fields(got: Report, shape: Sequence[int]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name in ("value", "stderr", "flag", *SINGLES):
         array = getattr(got, name)
-        out[name] = array.reshape(*shape, *array.shape[1:])
+        out[name] = array.reshape((*shape, *array.shape[1:]))
     out["covar"] = None
     if got.covar is not None:
-        out["covar"] = got.covar.reshape(*shape, *got.covar.shape[1:])
+        out["covar"] = got.covar.reshape((*shape, *got.covar.shape[1:]))
     return out
 
 
