@@ -38,7 +38,9 @@ class Plan:
 PLANS: dict[str, Plan] = {
     "xps_S2p": Plan("xps", {"region": "S 2p"}, {"propose": {"species": ["Li6PS5Cl", "Li2S"]}}),
     "xps_P2p": Plan("xps", {"region": "P 2p"}, {"propose": {"species": ["Li6PS5Cl", "Li3P"]}}),
-    "edxrd": Plan("edxrd", {}, {"propose": {"species": ["Li6PS5Cl", "Li2S", "LiCl"]}}),
+    "edxrd": Plan(
+        "edxrd", {}, {"propose": {"species": ["Li", "Li6PS5Cl", "Li2S", "Li3P", "LiCl"]}}
+    ),
     "ndp": Plan("ndp", {}, {"propose": {"species": ["Li", "Li6PS5Cl"]}}),
     "nmr_31P": Plan("nmr", {"nucleus": "31P"}, {"propose": {"species": ["Li6PS5Cl", "Li3P"]}}),
     "nmr_7Li": Plan("nmr", {"nucleus": "7Li"}, {"propose": {"species": ["Li6PS5Cl", "Li"]}}),

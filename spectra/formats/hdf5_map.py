@@ -23,7 +23,7 @@ Declared: ``<name>.map.yaml`` beside ``<name>.h5`` holds the paths of a beamline
     energy_calibration: [0.0, 0.05, 0.0]
     two_theta: 5.33                  # degree, or a path
 
-No energy or angle found in a file is taken as a calibration: they are the header's, as in MCA files.
+No energy or angle found in a file is taken as a calibration: they are the header's.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def _read_nxdata(path: Path, file: Any, name: str, options: Options) -> xr.Datas
     counts = _counts(path, group[_text(group.attrs["signal"])])
     if counts.ndim != len(axes):
         raise FormatError(f"{path.name}: {name} has {counts.ndim} dims and axes {', '.join(axes)}")
-    outer, coords = {}, {}
+    outer: dict[str, np.ndarray] = {}
     for position, axis in enumerate(axes[:-1]):
         dim = _dim(path, axis)
         if axis in group:
@@ -254,7 +254,6 @@ def _read_nxdata(path: Path, file: Any, name: str, options: Options) -> xr.Datas
         source=source(path, "hdf5_map", name.strip("/")),
         scale=scale,
         outer=outer,
-        coords=coords,
         live_time=beside.get("live_time"),
         real_time=beside.get("real_time"),
         two_theta_deg=float(np.ravel(angle)[0]) if angle is not None else None,

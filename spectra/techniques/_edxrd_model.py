@@ -1,0 +1,402 @@
+"""Phases, fluorescence and background as components on a photon energy axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from pydantic import Field
+
+from ..component import Component, Components, Curve, Param, SubLine
+from ..convention import where
+from ..errors import CalibrationError, ModelError
+from ._edxrd_axis import channel_width
+from ._edxrd_physics import (
+    FLUORESCENCE,
+    Detector,
+    Incident,
+    PhaseLines,
+    phase_lines,
+    with_escape,
+)
+from .base import Settings
+
+if TYPE_CHECKING:
+    from references import Library
+
+Array = npt.NDArray[np.float64]
+_KNOT_POINTS = 24
+
+
+class Model(Settings):
+    """How phases become components."""
+
+    mode: Literal["intensities", "pawley"] = Field(
+        "intensities",
+        description="intensities: all lines of a phase tied by j|F|^2, incident spectrum and cell; "
+        "pawley: every line has an area of its own, positions follow the cell",
+    )
+    lattice: Literal["common", "each", "fixed"] = Field(
+        "common",
+        description="common: one strain for all phases (also takes up a drift of the angle); each: "
+        "one lattice per phase; fixed: library cells",
+    )
+    strain_range: float = Field(
+        0.01, gt=0, le=0.05, description="largest relative change of a cell"
+    )
+    widths: Literal["fixed", "free"] = Field(
+        "fixed", description="free fits one common factor on all diffraction widths"
+    )
+    background: int = Field(
+        8, ge=4, le=40, description="number of cubic B-splines in ln E that make the background"
+    )
+    fluorescence: tuple[str, ...] | None = Field(
+        None,
+        description=f"elements whose K lines are fitted ({', '.join(FLUORESCENCE)}); none takes "
+        "those named in the spectrum's attrs",
+    )
+    noise_keV: float | None = Field(None, ge=0, description="detector noise, fwhm in keV")
+    fano: float | None = Field(None, gt=0, description="Fano factor of the detector")
+    divergence: float | None = Field(
+        None, ge=0, description="fwhm over energy that the slits give diffraction lines"
+    )
+    escape: float | None = Field(
+        None, ge=0, description="factor on the computed Ge escape fraction; 0 leaves escape out"
+    )
+    weakest: float = Field(
+        1e-3, gt=0, lt=1, description="lines below this share of a phase's strongest are left out"
+    )
+    positive: bool = Field(
+        False,
+        description="keep areas at zero or above; off by default, because only free areas of "
+        "absent phases average to zero",
+    )
+
+
+def require_axis(ds: xr.Dataset) -> float:
+    """Return the calibrated angle of a spectrum on a calibrated energy axis.
+
+    Raises
+    ------
+    CalibrationError
+        If energy or angle rest on nothing but the header, with the call that mends it.
+    """
+    if "photon_energy" not in ds["intensity"].dims or not ds.attrs.get("calibration"):
+        raise CalibrationError(
+            f"{where(ds)}: energy scale not calibrated (a header's is not trusted); call "
+            "calibrate(ds, 'sources', sources=[...]), or calibrate(ds, 'known', c0=..., c1=..., "
+            "two_theta_deg=...), or calibrate(ds, 'known', trust_header=True)"
+        )
+    if "two_theta_deg" not in ds.attrs:
+        raise CalibrationError(
+            f"{where(ds)}: scattering angle not calibrated (a header's is not trusted); call "
+            "calibrate(ds, 'standard', standard='CeO2'), or calibrate(ds, 'known', "
+            "two_theta_deg=...)"
+        )
+    return float(ds.attrs["two_theta_deg"])
+
+
+def propose(
+    ds: xr.Dataset, species: Sequence[str], library: Library, settings: Model
+) -> Components:
+    """Turn phases into components: one per phase, its powder lines tied.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+        A Spectrum on calibrated ``photon_energy`` with a calibrated angle.
+    species : sequence of str
+        Library ids; those without a crystal structure are refused.
+    library : references.Library
+    settings : Model
+
+    Returns
+    -------
+    Components
+        Per phase ``<species>`` (in Pawley mode ``<species>_<hkl>`` too), ``<element>_K`` for
+        fluorescence and ``background_<n>``; common parameters ``strain`` and ``broadening`` where
+        asked for. ``center`` of a phase is the energy of its strongest line: see `lattice`.
+
+    Raises
+    ------
+    CalibrationError, LibraryError, ModelError
+        If the axis is not calibrated, a species has no structure, or an element no lines.
+    """
+    angle = require_axis(ds)
+    x = ds["photon_energy"].values
+    detector = Detector.of(
+        ds.attrs,
+        noise_keV=settings.noise_keV,
+        fano=settings.fano,
+        divergence=settings.divergence,
+        escape=settings.escape,
+    )
+    incident = Incident.of(ds.attrs)
+    common: dict[str, Param] = {}
+    if settings.lattice == "common":
+        r = settings.strain_range
+        common["strain"] = Param(value=0.0, min=-r, max=r)
+    if settings.widths == "free":
+        common["broadening"] = Param(value=1.0, min=0.5, max=4.0)
+    margin = float(detector.fwhm(x[0])), float(detector.fwhm(x[-1]))
+    items: list[Component] = []
+    for name in species:
+        lines = phase_lines(
+            name,
+            library,
+            angle,
+            max(x[0] - margin[0], 1.0),
+            x[-1] + margin[1],
+            incident,
+            settings.weakest,
+        )
+        if not lines.energy.size:
+            continue
+        if settings.mode == "pawley":
+            items += _pawley(ds, name, lines, detector, settings)
+        else:
+            items.append(_phase(ds, name, lines, detector, settings))
+    if not items:
+        return Components([])
+    items += _fluorescence(ds, x, detector, settings)
+    items += background(x, settings.background)
+    return started(ds, Components(items, common))
+
+
+def sublines(
+    ds: xr.Dataset, lines: PhaseLines, detector: Detector
+) -> tuple[tuple[SubLine, ...], float, float]:
+    """Return the lines of one phase tied to its strongest, that one's energy, and the phase's area.
+
+    The area is per unit of volume fraction, in counts per channel times keV.
+    """
+    energy, strength, parent = with_escape(lines.energy, lines.strength, detector)
+    area = strength * channel_width(ds, energy)
+    main = int(np.argmax(lines.strength))
+    reference = float(lines.energy[main])
+    base = float(detector.fwhm(reference))
+    # an escape line is as wide as its parent, but for the smaller charge collected
+    width = detector.fwhm(energy[: lines.energy.size])[parent] / base
+    keep = (energy > 1.0) & (area > 1e-6 * area.max())
+    total = float(area[keep].sum())
+    made = tuple(
+        SubLine(position=float(e) / reference, weight=float(a) / total, width=float(w))
+        for e, a, w in zip(energy[keep], area[keep], width[keep], strict=True)
+    )
+    return made, reference, total
+
+
+def _center(reference: float, settings: Model) -> Param:
+    r = settings.strain_range
+    if settings.lattice == "common":
+        # energy times lattice parameter is constant; to first order in the strain
+        return Param(value=reference, expr=f"{reference!r} * (1 - strain)")
+    if settings.lattice == "each":
+        return Param(value=reference, min=reference * (1 - r), max=reference * (1 + r))
+    return Param(value=reference, vary=False)
+
+
+def _width(value: float, settings: Model) -> Param:
+    if settings.widths == "free":
+        return Param(value=value, expr=f"{value!r} * broadening")
+    return Param(value=value, vary=False)
+
+
+def _phase(
+    ds: xr.Dataset, name: str, lines: PhaseLines, detector: Detector, settings: Model
+) -> Component:
+    made, reference, _ = sublines(ds, lines, detector)
+    return Component(
+        name=name,
+        species=name,
+        shape="gaussian",
+        params={
+            "area": Param(value=1.0, min=0.0 if settings.positive else None),
+            "center": _center(reference, settings),
+            "fwhm": _width(float(detector.fwhm(reference)), settings),
+        },
+        lines=made,
+        line_scale="ratio",
+    )
+
+
+def _pawley(
+    ds: xr.Dataset, name: str, lines: PhaseLines, detector: Detector, settings: Model
+) -> list[Component]:
+    """Components with free areas; lines closer than a third of a width are one component."""
+    main = int(np.argmax(lines.strength))
+    reference = float(lines.energy[main])
+    groups: list[list[int]] = []
+    for i in range(lines.energy.size):
+        near = groups and lines.energy[i] - lines.energy[groups[-1][-1]] < 0.35 * float(
+            detector.fwhm(lines.energy[i])
+        )
+        if near:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    out = []
+    for group in sorted(groups, key=lambda g: main not in g):
+        picked = PhaseLines(
+            lines.energy[group],
+            lines.strength[group],
+            lines.d[group],
+            tuple(lines.hkl[i] for i in group),
+        )
+        made, place, _ = sublines(ds, picked, detector)
+        hkl = picked.hkl[int(np.argmax(picked.strength))]
+        label = name if main in group else f"{name}_{''.join(map(_digit, hkl))}"
+        center = (
+            _center(reference, settings)
+            if main in group
+            else Param(value=place, expr=f"{place / reference!r} * {name}.center")
+        )
+        if main in group and place != reference:
+            center = _center(place, settings)
+        out.append(
+            Component(
+                name=label,
+                species=name,
+                shape="gaussian",
+                params={
+                    "area": Param(value=1.0, min=0.0 if settings.positive else None),
+                    "center": center,
+                    "fwhm": _width(float(detector.fwhm(place)), settings),
+                },
+                lines=made,
+                line_scale="ratio",
+            )
+        )
+    return out
+
+
+def _digit(index: int) -> str:
+    text = str(abs(index)) if abs(index) < 10 else f"_{abs(index)}_"
+    return f"m{text}" if index < 0 else text
+
+
+def _fluorescence(ds: xr.Dataset, x: Array, detector: Detector, settings: Model) -> list[Component]:
+    told = settings.fluorescence
+    if told is None:
+        told = tuple(str(ds.attrs.get("fluorescence", "")).split())
+    out = []
+    for element in told:
+        if element not in FLUORESCENCE:
+            raise ModelError(f"fluorescence {element!r}: allowed: {', '.join(FLUORESCENCE)}")
+        own = np.array([line for line in FLUORESCENCE[element] if x[0] < line[0] < x[-1]])
+        if not own.size:
+            continue
+        energy, strength, parent = with_escape(own[:, 0], own[:, 1], detector)
+        base = float(detector.fwhm(own[0, 0], fluorescence=True))
+        width = detector.fwhm(own[:, 0], fluorescence=True)[parent] / base
+        area = strength * channel_width(ds, energy)
+        out.append(
+            Component(
+                name=f"{element}_K",
+                shape="gaussian",
+                role="background",
+                params={
+                    "area": Param(value=1.0),
+                    "center": Param(value=float(own[0, 0]), vary=False),
+                    "fwhm": Param(value=base, vary=False),
+                },
+                lines=tuple(
+                    SubLine(position=float(e - own[0, 0]), weight=float(a), width=float(w))
+                    for e, a, w in zip(energy, area / area.sum(), width, strict=True)
+                ),
+            )
+        )
+    return out
+
+
+def background(x: Array, number: int) -> list[Component]:
+    """Return cubic B-splines, even in ln E, as linear components.
+
+    Parameters
+    ----------
+    x : ndarray
+        Energies, ascending, keV.
+    number : int
+        How many; their sum with equal areas is flat.
+    """
+    from scipy.interpolate import BSpline
+
+    low, high = np.log(max(float(x[0]), 1.0)), np.log(float(x[-1]))
+    inner = np.linspace(low, high, number - 2)
+    knots = np.concatenate([[low] * 3, inner, [high] * 3])
+    out = []
+    for k in range(number):
+        t = np.zeros(number)
+        t[k] = 1.0
+        first, last = knots[k], knots[k + 4]
+        spans = max(2, int(np.sum(np.diff(knots[k : k + 5]) > 0)))
+        grid = np.linspace(first, last, spans * _KNOT_POINTS + 1)
+        value = np.clip(BSpline(knots, t, 3, extrapolate=False)(grid), 0.0, None)
+        value = np.nan_to_num(value)
+        energy = np.exp(grid)
+        if k == 0:
+            energy[0] = min(energy[0], float(x[0])) - 1e-6
+        if k == number - 1:
+            energy[-1] += 1e-6
+            value[-1] = 1.0
+        if k == 0:
+            value[0] = 1.0
+        out.append(
+            Component(
+                name=f"background_{k}",
+                shape="template",
+                role="background",
+                params={"area": Param(value=1.0), "shift": Param(value=0.0, vary=False)},
+                curve=Curve(x=tuple(energy.tolist()), y=tuple(value.tolist())),
+            )
+        )
+    return out
+
+
+def columns(components: Components, x: Array) -> Array:
+    """Return each component's curve per unit of area at its start values, shape (n, N)."""
+    from ..shapes import SHAPES
+
+    rows = []
+    for c in components:
+        if c.curve is not None:
+            rows.append(np.interp(x, c.curve.x, c.curve.y, left=0.0, right=0.0))
+            continue
+        row = np.zeros_like(x)
+        center, fwhm = c.params["center"].value, c.params["fwhm"].value
+        extra = [p.value for k, p in c.params.items() if k not in ("area", "center", "fwhm")]
+        function: Any = SHAPES[c.shape].function
+        for line in c.lines or (SubLine(position=0.0, weight=1.0),):
+            place = center * line.position if c.line_scale == "ratio" else center + line.position
+            row += function(x, line.weight, place, fwhm * line.width, *extra)[0]
+        rows.append(row)
+    return np.array(rows)
+
+
+def started(ds: xr.Dataset, components: Components) -> Components:
+    """Return the components with areas from a linear fit to the mean spectrum."""
+    axis = ds["intensity"].dims[-1]
+    x = ds[axis].values
+    y = ds["intensity"].values.reshape(-1, x.size).astype(float)
+    mean = np.nan_to_num(np.nanmean(y, axis=0))
+    good = np.isfinite(mean)
+    if "valid" in ds:
+        valid = ds["valid"].values.reshape(-1, x.size)
+        good &= valid.all(axis=0)
+    a = columns(components, x)
+    scale = 1.0 / np.sqrt(np.maximum(mean, 0.1)) * good
+    norm = np.maximum(np.sqrt(np.sum((a * scale) ** 2, axis=1)), 1e-300)
+    q, *_ = np.linalg.lstsq((a * scale / norm[:, None]).T, mean * scale, rcond=1e-10)
+    items = []
+    for c, value in zip(components, q / norm, strict=True):
+        area = c.params["area"]
+        if area.expr is not None:
+            items.append(c)
+            continue
+        start = max(float(value), 0.0) if area.min == 0.0 else float(value)
+        params = {**c.params, "area": area.model_copy(update={"value": start})}
+        items.append(c.model_copy(update={"params": params}))
+    return Components(items, components.common)
