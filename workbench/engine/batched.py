@@ -100,9 +100,16 @@ def _block(
     lam = np.full(len(p), 1e-3)
     now = _evaluate(plan, block, p)
     out.nfev[ids] = 1
+    before, share = np.zeros_like(p), np.zeros(len(p))
     for _ in range(MAX_ITERATIONS):
         step, pred, lam = _step(plan, now, p, lam, by, factor)
-        goal = edm if unit is None else edm * now.value / unit
+        goal = np.full(len(p), edm) if unit is None else edm * now.value / unit
+        hidden = np.flatnonzero((pred <= goal) & (lam > 1e-3))
+        if hidden.size:  # damping hides what the undamped step would gain
+            bare = _step(plan, _pick(now, hidden), p[hidden], np.zeros(hidden.size), by, factor)
+            over = bare[1] <= goal[hidden]
+            step[hidden[over]], pred[hidden[over]] = bare[0][over], bare[1][over]
+            lam[hidden[over]] = 0.0
         done = (pred <= goal) & (lam <= 1e-3) & np.isfinite(now.value)
         lost = (lam > 1e12) | ~np.isfinite(now.value)
         if done.any() or lost.any():
@@ -116,16 +123,19 @@ def _block(
             if not keep.size:
                 return
             ids, p, lam, step, pred = ids[keep], p[keep], lam[keep], step[keep], pred[keep]
+            before, share = before[keep], share[keep]
             now = _pick(now, keep)
             block = block.take(keep)
             unit = None if unit is None else unit[keep]
-        trial = np.clip(p + step, plan.lower, plan.upper)
+        take = _take(now.hessian, step, before, share)
+        trial = np.clip(p + take[:, None] * step, plan.lower, plan.upper)
         new = _evaluate(plan, block, trial)
         out.nfev[ids] += 1
         with np.errstate(all="ignore"):
             rho = np.where(pred > 0.0, (now.value - new.value) / pred, -1.0)
         good = rho > 1e-3
         p = np.where(good[:, None], trial, p)
+        before, share = step, np.where(good, take, 0.0)
         now = _Point(
             np.where(good, new.value, now.value),
             np.where(good[:, None], new.gradient, now.gradient),
@@ -139,6 +149,17 @@ def _block(
             np.where(rho > 0.75, down, np.where(rho < 0.25, up, lam)),
             np.maximum(lam * 10.0, 1e-4),
         )
+
+
+def _take(hessian: Array, step: Array, before: Array, share: Array) -> Array:
+    """Share of a step worth taking where it runs back along the one before it."""
+    across = np.einsum("bi,bij,bj->b", before, hessian, step)
+    own = np.einsum("bi,bij,bj->b", step, hessian, step)
+    past = np.einsum("bi,bij,bj->b", before, hessian, before)
+    with np.errstate(all="ignore"):
+        back = (share > 0.0) & (past > 0.0) & (across < -0.8 * np.sqrt(own * past))
+        take = share / (1.0 - across / past)
+    return np.where(back, np.clip(take, 0.5, 1.0), 1.0)
 
 
 def _pick(point: _Point, keep: npt.NDArray[np.int64]) -> _Point:

@@ -13,6 +13,7 @@ from numba import carray, njit
 
 from .cache import compiled
 from .frame import (
+    BEFORE,
     DESCEND_SIGNATURE,
     EVALUATE32,
     EVALUATE64,
@@ -163,11 +164,25 @@ def project(f, h, p):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def choose(f, h, p, lam):  # type: ignore[no-untyped-def]
-    """Find the step inside bounds and trust limits; return the damping used and expected gain."""
+def choose(f, h, p, lam, share):  # type: ignore[no-untyped-def]
+    """Find the step inside bounds and trust limits, and the trial it leads to.
+
+    Gauss-Newton steps may overshoot and swing about the minimum. Where a step runs back along the
+    one before it (of which ``share`` was taken), the two tell by how much, and only that share
+    of the step is tried.
+
+    Returns
+    -------
+    lam : float
+        The damping used.
+    gain : float
+        Expected reduction of the objective for the whole step.
+    share : float
+        Share of the step that the trial takes.
+    """
     n = f[FREE_COUNT]
     step, scale, q = vector(f, STEP), vector(f, JACOBI), vector(f, Q)
-    state, moved = state_of(f), vector(f, MOVED)
+    state, moved, before = state_of(f), vector(f, MOVED), vector(f, BEFORE)
     lower, upper = floats(f, LOWER), floats(f, UPPER)
     limit_by, limit_factor = ints(f, LIMIT_BY), floats(f, LIMIT_FACTOR)
     full = full_of(f)
@@ -205,8 +220,26 @@ def choose(f, h, p, lam):  # type: ignore[no-untyped-def]
         for j in range(n):
             v -= (h[i, j] if j <= i else h[j, i]) * step[j]
         gain += v * step[i]
-        q[i] = min(max(p[i] + step[i], lower[i]), upper[i])
-    return lam, gain
+    take = 1.0
+    if share > 0.0:
+        across = 0.0
+        own = 0.0
+        past = 0.0
+        for i in range(n):
+            v = 0.0
+            u = 0.0
+            for j in range(n):
+                hij = h[i, j] if j <= i else h[j, i]
+                v += hij * step[j]
+                u += hij * before[j]
+            across += before[i] * v
+            own += step[i] * v
+            past += before[i] * u
+        if past > 0.0 and own > 0.0 and across < -0.8 * math.sqrt(own * past):
+            take = max(0.5, min(1.0, share / (1.0 - across / past)))
+    for i in range(n):
+        q[i] = min(max(p[i] + take * step[i], lower[i]), upper[i])
+    return lam, gain, take
 
 
 @njit(nogil=True, error_model="numpy")
@@ -241,6 +274,7 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
     n = f[FREE_COUNT]
     h, trial = matrix(f, H), matrix(f, TRIAL)
     p, q = vector(f, P), vector(f, Q)
+    step, before = vector(f, STEP), vector(f, BEFORE)
     lower, upper = floats(f, LOWER), floats(f, UPPER)
     settings = ints(f, SETTINGS)
     low = settings[MAY_BE_SINGLE] if poisson == 0 else np.int64(0)
@@ -261,9 +295,17 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
         transform(f, p)
     lam = 1e-3
     refused = 0
+    share = 0.0
     while count < MAX_EVALUATIONS:
-        lam, gain = choose(f, h, p, lam)
+        lam, gain, take = choose(f, h, p, lam, share)
         goal = edm * now / unit if unit > 0.0 else edm
+        if gain <= goal and lam > 1e-3:
+            # damping hides what the undamped step would gain
+            _, gain, take = choose(f, h, p, 0.0, share)
+            if gain <= goal:
+                lam = 0.0
+            else:
+                lam, gain, take = choose(f, h, p, lam, share)
         if low == 1 and (gain < max(FAR, 1e-7 * now) or refused > 2):
             if gain > 0.0 and refused == 0:
                 for i in range(n):
@@ -273,6 +315,7 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
             now = look(f, low, poisson, p, np.int64(H))
             count += 1
             refused = 0
+            share = 0.0
             if not math.isfinite(now):
                 return -float(count)
             continue
@@ -296,8 +339,10 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
                 for j in range(i + 1):
                     h[i, j] = trial[i, j]
             now = after
+            share = take
             for i in range(n):
                 p[i] = q[i]
+                before[i] = step[i]
             if rho > 0.75:
                 lam *= 0.05
                 if lam < 1e-9:
@@ -308,6 +353,7 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
         else:
             lam = max(lam * 10.0, 1e-4)
             refused += 1
+            share = 0.0
             if lam > 1e12:
                 break
         transform(f, p)

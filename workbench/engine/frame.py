@@ -31,8 +31,8 @@ TILE_LENGTH = 256
 
 H, TRIAL, TILE_GRAM, FACTOR, INVERSE = range(5)
 """Square buffers: H, H of a trial, Gram matrix of a tile, Cholesky factor, inverse."""
-P, Q, STEP, JACOBI, MOVED, RATIO = range(6)
-"""Vector buffers: parameters, trial, step, Jacobi scale, fixed moves, ratios of amplitudes."""
+P, Q, STEP, JACOBI, MOVED, RATIO, BEFORE = range(7)
+"""Vector buffers: parameters, trial, step, Jacobi scale, fixed moves, ratios, the step before."""
 X, WEIGHT, DATA, STATIC = range(4)
 """Lines: coordinates, weights, weighted data, weighted static background."""
 
@@ -72,7 +72,7 @@ class Worker:
             ARGS32: np.zeros(slots + 2 * MAX_PARAMS, np.float32),
             PLACES: np.zeros(MAX_PARAMS + max(n, 1), np.int64),
             MATRICES: np.zeros((5, size, size)),
-            VECTORS: np.zeros((6, max(n, 1))),
+            VECTORS: np.zeros((7, max(n, 1))),
             STATE: np.zeros(max(n, 1), np.int64),
             FULL_AT: np.zeros(len(plan.names)),
             VALUES_AT: np.zeros(plan.value.size + 1),
