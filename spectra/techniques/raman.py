@@ -1,0 +1,185 @@
+"""Raman spectroscopy: shifts in 1/cm, species as band lists, maps over a stage.
+
+One component per species: its bands tied by their relative intensities, moved together by one
+common shift (stress, temperature, calibration). See ``docs/raman.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+from ..component import Component, Components, Param, SubLine
+from ..convention import where
+from ..errors import ModelError
+from ._raman_calibrate import Known, Laser, Shift, known, laser, shift
+from ._raman_correct import Baseline, Spikes, spikes, static_baseline
+from ._raman_simulate import DEFAULT_FWHM, Simulation, simulate
+from .base import Quantification, Quantity, Settings, Step, Technique
+
+if TYPE_CHECKING:
+    from references import Library, Line
+
+NOTE = (
+    "Band area of each species in counts 1/cm: without cross sections this compares one species "
+    "between places and times, not one species with another."
+)
+
+
+class Model(Settings):
+    """How species become bands."""
+
+    shift_range: float = Field(
+        3.0, ge=0, description="largest common shift of all bands, 1/cm; 0 holds it"
+    )
+    widths: Literal["species", "fixed"] = Field(
+        "fixed", description="species: one free width factor per species; fixed: the library's"
+    )
+    shape: Literal["lorentzian", "pseudo_voigt", "gaussian"] = Field(
+        "pseudo_voigt", description="shape of every band"
+    )
+    mixing: float = Field(0.5, ge=0, le=1, description="Lorentzian share of a pseudo-Voigt")
+    baseline: Literal["none", "constant", "linear", "quadratic", "cubic"] = Field(
+        "quadratic", description="baseline fitted together with the bands"
+    )
+    positive: bool = Field(
+        False,
+        description="keep areas at zero or above; off by default, because only free areas of "
+        "absent species average to zero",
+    )
+
+
+def propose(
+    ds: xr.Dataset, species: Sequence[str], library: Library, settings: Model
+) -> Components:
+    """Turn species into tied band lists within the axis.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+        A Spectrum on Raman shift.
+    species : sequence of str
+        Library ids.
+    library : references.Library
+    settings : Model
+
+    Returns
+    -------
+    Components
+        With the common parameter ``shift`` (1/cm).
+
+    Raises
+    ------
+    ModelError
+        If the axis is a wavelength.
+    """
+    if "raman_shift" not in ds["intensity"].dims:
+        raise ModelError(
+            f"{where(ds)}: axis is {ds['intensity'].dims[-1]}, not Raman shift; call "
+            "calibrate(ds, 'laser', wavelength_nm=...)"
+        )
+    x = ds["raman_shift"].values
+    mean = np.nanmean(ds["intensity"].values.reshape(-1, x.size).astype(float), axis=0)
+    items = []
+    for name in species:
+        bands = [b for b in library.lines("raman", name) if x[0] <= b.value <= x[-1]]
+        if bands:
+            items.append(_component(name, bands, x, mean, settings))
+    if not items:
+        return Components()
+    limit = settings.shift_range
+    shift_param = Param(value=0.0, min=-limit, max=limit) if limit else Param(vary=False)
+    return Components([*items, *_baseline(x, mean, settings)], {"shift": shift_param})
+
+
+def band_weights(bands: Sequence[Line]) -> np.ndarray:
+    """Return each band's share of the species' area; unknown intensities count as 0.1."""
+    relative = np.array(
+        [0.1 if b.relative_intensity is None else b.relative_intensity for b in bands]
+    )
+    return relative / relative.sum()
+
+
+def _component(
+    name: str, bands: Sequence[Line], x: np.ndarray, mean: np.ndarray, settings: Model
+) -> Component:
+    weights = band_weights(bands)
+    main = bands[int(np.argmax(weights))]
+    width = main.fwhm or DEFAULT_FWHM
+    lines = tuple(
+        SubLine(
+            position=b.value - main.value, weight=float(w), width=(b.fwhm or DEFAULT_FWHM) / width
+        )
+        for b, w in zip(bands, weights, strict=True)
+    )
+    near = np.abs(x - main.value) <= width
+    height = float(np.ptp(mean[near])) if near.sum() > 1 else 0.0
+    area = max(height, 1e-3 * float(np.ptp(mean)), 1e-9) * width / float(weights.max())
+    params = {
+        "area": Param(value=area, min=0.0 if settings.positive else None),
+        "center": Param(value=main.value, expr=f"{main.value!r} + shift"),
+        "fwhm": Param(value=width, min=0.5 * width, max=2.5 * width)
+        if settings.widths == "species"
+        else Param(value=width, vary=False),
+    }
+    if settings.shape == "pseudo_voigt":
+        params["mixing"] = Param(value=settings.mixing, vary=False)
+    return Component(name=name, species=name, shape=settings.shape, params=params, lines=lines)
+
+
+def _baseline(x: np.ndarray, mean: np.ndarray, settings: Model) -> list[Component]:
+    order = ["none", "constant", "linear", "quadratic", "cubic"].index(settings.baseline)
+    if order == 0:
+        return []
+    params = {
+        "c0": Param(value=float(np.percentile(mean, 20))),
+        "x0": Param(value=0.5 * float(x[0] + x[-1]), vary=False),
+    }
+    params.update({f"c{k}": Param(value=0.0) for k in range(1, order)})
+    return [Component(name="baseline", shape="polynomial", role="background", params=params)]
+
+
+def quantify(components: Components, attrs: Mapping[str, Any], library: Library) -> Quantification:
+    """Return the band area of each species.
+
+    Parameters
+    ----------
+    components : Components
+    attrs : mapping
+        Of the fit.
+    library : references.Library
+
+    Returns
+    -------
+    Quantification
+        Kind ``"amount"`` in ``counts 1/cm``.
+    """
+    quantities = tuple(
+        Quantity(name, {f"{c.name}.area": 1.0 for c in components if c.species == name})
+        for name in components.species
+    )
+    unit = f"{attrs.get('intensity_units', 'counts')} 1/cm"
+    return Quantification(quantities, unit, "amount", NOTE)
+
+
+TECHNIQUE = Technique(
+    name="raman",
+    axis="raman_shift",
+    title="Raman spectroscopy",
+    calibrations={
+        "line": Step(Known, known),
+        "shift": Step(Shift, shift),
+        "laser": Step(Laser, laser),
+    },
+    corrections={"spikes": Step(Spikes, spikes), "baseline": Step(Baseline, static_baseline)},
+    settings=Model,
+    propose=propose,
+    quantify=quantify,
+    simulation=Simulation,
+    simulate=simulate,
+    statistic="poisson",
+)
