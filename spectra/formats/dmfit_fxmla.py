@@ -1,9 +1,9 @@
 """dmfit archives (``.fxmla``): XML around a SIMPSON text block with the measured spectrum.
 
 The measured block is read as `spectra.formats.simpson_spe` reads it. The fitted model (per line its
-kind, amplitude, position, width, anisotropy ...) is kept as JSON in ``attrs["dmfit_model"]``; the
-sign of dmfit's anisotropy ``dCS`` is opposite to that of ``zeta`` elsewhere here. The XML
-is searched as text: no parser, nothing to expand. No uncertainty is stored.
+kind, amplitude, position, width, anisotropy ``dCS`` ...) is kept as JSON in
+``attrs["dmfit_model"]``; ``dCS`` has the sign of ``zeta`` on the shift scale. The XML is searched
+as text: no parser, nothing to expand. No uncertainty is stored.
 """
 
 from __future__ import annotations

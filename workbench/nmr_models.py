@@ -1,0 +1,551 @@
+"""NMR beyond lines: powder patterns fitted jointly, relaxation, integrals with errors.
+
+``fit_sites`` fits sites with shielding or quadrupolar tensors to one spectrum, to a series, or to
+several spectra at once (fields, spinning rates): tensors and shifts are common to all, spinning
+rates and broadenings belong to each spectrum, and areas and baselines are solved linearly inside (a
+variable projection), for every row of a series. The outer optimiser is lmfit's; patterns come from
+`spectra.techniques._nmr_kernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from references.errors import nearest
+from spectra.component import Frozen, Param
+from spectra.convention import check, where
+from spectra.techniques._nmr_kernels import Grid, Kernels
+
+from .errors import FitError
+
+Array = npt.NDArray[np.float64]
+Kind = Literal["line", "csa", "quadrupolar", "czjzek", "csa_quadrupolar"]
+
+PARAMS: dict[str, tuple[str, ...]] = {
+    "line": ("shift",),
+    "csa": ("shift", "zeta", "eta"),
+    "quadrupolar": ("shift", "cq", "eta_q"),
+    "czjzek": ("shift", "sigma"),
+    "csa_quadrupolar": ("shift", "zeta", "eta", "cq", "eta_q"),
+}
+UNITS = {
+    "shift": "ppm", "zeta": "ppm", "eta": "1", "cq": "MHz", "eta_q": "1", "sigma": "MHz",
+    "lorentz": "Hz", "gauss": "Hz", "spinning": "Hz",
+}  # fmt: skip
+_LIMITS: dict[str, tuple[float | None, float | None]] = {
+    "eta": (0.0, 1.0), "eta_q": (0.0, 1.0), "cq": (0.0, None), "sigma": (1e-3, None),
+    "lorentz": (0.0, None), "gauss": (0.0, None), "spinning": (0.0, None),
+}  # fmt: skip
+
+
+class Site(Frozen):
+    """One site of the model.
+
+    Parameters
+    ----------
+    name : str
+        An identifier, unique.
+    kind : {"line", "csa", "quadrupolar", "czjzek", "csa_quadrupolar"}
+        Which tensors it has.
+    params : dict of str to Param or float
+        ``shift`` ppm; ``zeta`` ppm, ``eta``; ``cq`` MHz, ``eta_q``; ``sigma`` MHz (Czjzek);
+        ``lorentz`` and ``gauss``, full widths in Hz (a number holds them, absent means 0 held).
+    share : float, optional
+        If every site has one, areas are in these proportions; else each is free.
+    own_width : bool
+        Whether each spectrum of a joint fit has its own broadening of this site.
+    """
+
+    name: str
+    kind: Kind
+    params: dict[str, Param]
+    share: float | None = None
+    own_width: bool = True
+
+    def __init__(self, **data: Any) -> None:
+        given = data.get("params", {})
+        data["params"] = {
+            k: Param(value=float(v), vary=False) if isinstance(v, (int, float)) else v
+            for k, v in given.items()
+        }
+        super().__init__(**data)
+
+
+@dataclass(frozen=True)
+class SiteFit:
+    """Result of `fit_sites`.
+
+    Attributes
+    ----------
+    table : xr.Dataset
+        ``value``, ``stderr`` on ``param``; attrs ``redchi``, ``nfev``, ``success``, ``message``.
+    areas : tuple of xr.Dataset
+        Per spectrum: ``area`` and ``stderr`` on ``(*outer, site)``, in intensity times ppm.
+    curves : tuple of xr.Dataset
+        Per spectrum: ``data``, ``model`` and ``site(site, ...)`` on its axis.
+    """
+
+    table: xr.Dataset
+    areas: tuple[xr.Dataset, ...]
+    curves: tuple[xr.Dataset, ...]
+
+    def __getitem__(self, param: str) -> tuple[float, float]:
+        """Return value and standard error of a parameter, ``fit["A.zeta"]``."""
+        names = [str(p) for p in self.table["param"].values]
+        if param not in names:
+            raise FitError(f"no parameter {param!r}: {nearest(param, names)}")
+        at = names.index(param)
+        return float(self.table["value"][at]), float(self.table["stderr"][at])
+
+
+@dataclass
+class _Part:
+    """One spectrum of a joint fit as plain arrays."""
+
+    ds: xr.Dataset
+    y: Array
+    weight: Array
+    kernels: Kernels
+    base: Array
+    spinning: str
+
+
+def fit_sites(
+    data: xr.Dataset | Sequence[xr.Dataset],
+    sites: Sequence[Site],
+    *,
+    nucleus: str | None = None,
+    spinning_Hz: float | Param | Sequence[float | Param] = 0.0,
+    between: tuple[float, float] | None = None,
+    baseline: int | None = 0,
+    ties: Mapping[str, str] | None = None,
+    reference_free: bool = False,
+    density: int = 70,
+    cq_limit_MHz: float = 20.0,
+) -> SiteFit:
+    """Fit powder patterns to one or several spectra at once.
+
+    Parameters
+    ----------
+    data : xr.Dataset or sequence
+        Spectra on chemical shift with ``attrs["reference_MHz"]``; outer dims share everything but
+        areas and baseline.
+    sites : sequence of Site
+    nucleus : str, optional
+        Where ``attrs["nucleus"]`` does not say.
+    spinning_Hz : float, Param or sequence
+        Spinning rate (0: static) of each spectrum; a `Param` may vary.
+    between : (low, high), optional
+        Fit range, ppm.
+    baseline : int or None
+        Order of the polynomial baseline; None for none.
+    ties : mapping, optional
+        Parameter name to expression in lmfit's grammar, with ``_`` for the dot
+        (``{"B.gauss": "A_gauss"}``).
+    reference_free : bool
+        Whether the second and further spectra may be shifted against the first (referencing).
+    density : int
+        Orientations of the powder average (mrsimulator's integration density).
+    cq_limit_MHz : float
+        Largest coupling considered in Czjzek distributions.
+
+    Returns
+    -------
+    SiteFit
+
+    Raises
+    ------
+    FitError
+        If spectra, sites or settings do not go together.
+    """
+    import lmfit
+
+    spectra = [data] if isinstance(data, xr.Dataset) else list(data)
+    rates = list(spinning_Hz) if isinstance(spinning_Hz, Sequence) else [spinning_Hz] * len(spectra)
+    if not spectra or not sites or len(rates) != len(spectra):
+        raise FitError(
+            f"fit_sites: {len(spectra)} spectra, {len(sites)} sites, {len(rates)} spinning rates; "
+            "at least one spectrum and site, and one rate per spectrum"
+        )
+    if len({s.name for s in sites}) != len(sites) or not all(s.name.isidentifier() for s in sites):
+        raise FitError("fit_sites: names of sites must be identifiers, each once")
+    shares = [s.share for s in sites]
+    if any(s is not None for s in shares) and any(s is None for s in shares):
+        raise FitError("fit_sites: give every site a share, or none")
+    parts = [
+        _part(ds, nucleus, between, baseline, density, cq_limit_MHz, at)
+        for at, ds in enumerate(spectra)
+    ]
+    params = _parameters(sites, parts, rates, reference_free)
+    for name, expression in (ties or {}).items():
+        flat = name.replace(".", "_")
+        if flat not in params:
+            raise FitError(f"fit_sites: no parameter {name!r}: {nearest(flat, list(params))}")
+        params[flat].set(expr=expression.replace(".", "_"))
+
+    free = [name for name, p in params.items() if p.vary]
+
+    def values_at(x: Array) -> dict[str, float]:
+        for name, value in zip(free, x, strict=True):
+            params[name].value = float(value)
+        params.update_constraints()
+        return {name: float(p.value) for name, p in params.items()}
+
+    def residual_at(x: Array) -> Array:
+        values = values_at(x)
+        rows = []
+        for at, part in enumerate(parts):
+            columns = _columns(part, sites, _basis(part, sites, values, at))
+            rows.append((_solve(part, columns)[1] * part.weight).ravel())
+        return np.concatenate(rows)
+
+    steps = np.array([_step(name, params[name], parts) for name in free])
+    if free:
+
+        def residual(trial: lmfit.Parameters) -> Array:
+            return residual_at(np.array([trial[name].value for name in free]))
+
+        def jacobian(trial: lmfit.Parameters) -> Array:
+            x = np.array([trial[name].value for name in free])
+            return _derivative(residual_at, x, steps, params, free)
+
+        outcome = lmfit.minimize(
+            residual, params.copy(), method="least_squares", jac=jacobian, x_scale="jac",
+            ftol=1e-7, xtol=1e-7, max_nfev=60,
+        )  # fmt: skip
+        best = np.array([outcome.params[name].value for name in free])
+        told = (int(outcome.nfev), bool(outcome.success), str(outcome.message))
+    else:
+        best, told = np.zeros(0), (1, True, "nothing varies")
+    return _report(parts, sites, params, free, best, steps, values_at, told)
+
+
+def _part(
+    ds: xr.Dataset,
+    nucleus: str | None,
+    between: tuple[float, float] | None,
+    baseline: int | None,
+    density: int,
+    cq_limit: float,
+    at: int,
+) -> _Part:
+    check(ds)
+    if "chemical_shift" not in ds["intensity"].dims:
+        raise FitError(f"{where(ds)}: raw signal; call correct(ds, 'fourier') and phase it first")
+    if ds.attrs.get("magnitude"):
+        raise FitError(f"{where(ds)}: magnitude spectrum; process from the raw signal and phase it")
+    kind = nucleus or str(ds.attrs.get("nucleus", ""))
+    zero = float(ds.attrs.get("reference_MHz", 0.0))
+    if not kind or zero <= 0:
+        raise FitError(
+            f"{where(ds)}: patterns need nucleus and frequency; pass nucleus='31P' and set "
+            "attrs['reference_MHz']"
+        )
+    width = float(ds.attrs.get("processed_width_Hz", ds.attrs.get("spectral_width_Hz", 0.0)))
+    full = ds["chemical_shift"].values
+    step = float(full[-1] - full[0]) / (full.size - 1)
+    whole = abs(full.size * step * zero / width - 1.0) < 0.01 if width > 0 else False
+    grid = Grid(full, zero, kind, whole)
+    kernels = Kernels(grid, density=density, cq_limit=cq_limit)
+    low, high = sorted(between) if between else (full[0], full[-1])
+    inside = (full >= low) & (full <= high)
+    if inside.sum() < 8:
+        raise FitError(f"{where(ds)}: fewer than 8 points between {low:g} and {high:g} ppm")
+    y = ds["intensity"].values.reshape(-1, full.size).astype(float)
+    y = y - (ds["background"].values.reshape(y.shape) if "background" in ds else 0.0)
+    if "uncertainty" in ds:
+        sigma = np.broadcast_to(ds["uncertainty"].values, ds["intensity"].shape).reshape(y.shape)
+        weight = 1.0 / np.sqrt(np.mean(sigma**2, axis=1, keepdims=True))
+    else:
+        # Spectra without errors count by their height: their noise says little where the model's
+        # own limits, not noise, make the residuals.
+        weight = np.full((y.shape[0], 1), 1.0 / (float(np.abs(y[:, inside]).max()) or 1.0))
+    u = np.where(inside, (full - low) / (high - low) * 2.0 - 1.0, 0.0)
+    orders = range(baseline + 1) if baseline is not None else range(0)
+    base = np.array([u**k for k in orders]).reshape(len(orders), full.size)
+    mask = inside.astype(float)
+    return _Part(ds, y * mask, weight * mask, kernels, base * mask, f"spinning_{at + 1}")
+
+
+def _parameters(
+    sites: Sequence[Site], parts: Sequence[_Part], rates: Sequence[float | Param], free: bool
+) -> Any:
+    import lmfit
+
+    params = lmfit.Parameters()
+
+    def add(name: str, kind: str, p: Param) -> None:
+        low, high = _LIMITS.get(kind, (None, None))
+        low = p.min if p.min is not None else low
+        high = p.max if p.max is not None else high
+        value = p.value
+        if p.vary and kind in ("eta", "eta_q"):
+            value = min(max(value, 0.02), 0.98)
+        params.add(
+            name,
+            value=value,
+            vary=p.vary,
+            min=-np.inf if low is None else low,
+            max=np.inf if high is None else high,
+        )
+
+    for site in sites:
+        allowed = (*PARAMS[site.kind], "lorentz", "gauss")
+        for key in site.params:
+            if key not in allowed:
+                raise FitError(
+                    f"site {site.name!r}: {site.kind} has no parameter {key!r}: "
+                    + nearest(key, allowed)
+                )
+        for key in PARAMS[site.kind]:
+            if key not in site.params:
+                raise FitError(f"site {site.name!r}: {site.kind} needs {key!r}")
+            add(f"{site.name}_{key}", key, site.params[key])
+        for key in ("lorentz", "gauss"):
+            p = site.params.get(key, Param(value=0.0, vary=False))
+            several = len(parts) > 1 and site.own_width
+            for at in range(len(parts) if several else 1):
+                add(f"{site.name}_{key}" + (f"_{at + 1}" if several else ""), key, p)
+    for at, rate in enumerate(rates):
+        p = rate if isinstance(rate, Param) else Param(value=float(rate), vary=False)
+        add(f"spinning_{at + 1}", "spinning", p)
+        params.add(f"reference_{at + 1}", value=0.0, vary=bool(free and at), min=-20, max=20)
+    return params
+
+
+def _basis(part: _Part, sites: Sequence[Site], values: Mapping[str, float], at: int) -> Array:
+    """Return unit-area patterns of all sites, ``(site, point)``, zero outside the range."""
+    kernels, rate = part.kernels, values[part.spinning]
+    rows = []
+    for site in sites:
+
+        def of(key: str, name: str = site.name) -> float:
+            own = values.get(f"{name}_{key}_{at + 1}")
+            return values.get(f"{name}_{key}", 0.0) if own is None else own
+
+        if site.kind == "czjzek":
+            signal = kernels.czjzek(of("sigma"), spinning_Hz=rate)
+        else:
+            signal = kernels.signal(
+                spinning_Hz=rate if site.kind != "line" else 0.0,
+                zeta=of("zeta"),
+                eta=of("eta"),
+                cq_MHz=of("cq"),
+                eta_q=of("eta_q"),
+            )
+        shift = of("shift") + values[f"reference_{at + 1}"]
+        rows.append(kernels.spectrum(signal, shift, of("lorentz"), of("gauss")))
+    return np.array(rows) * (part.weight[0] > 0)
+
+
+def _columns(part: _Part, sites: Sequence[Site], basis: Array) -> Array:
+    """Linear columns: one per site (or one in all, in the stated shares) and the baseline."""
+    if sites[0].share is not None:
+        shares = np.array([float(s.share or 0.0) for s in sites])
+        basis = ((shares / shares.sum()) @ basis)[None, :]
+    return np.concatenate([basis, part.base])
+
+
+def _solve(part: _Part, columns: Array) -> tuple[Array, Array]:
+    """Return coefficients ``(row, column)`` and residuals ``(row, point)`` of the linear part."""
+    coefficient = np.linalg.lstsq(columns.T, part.y.T, rcond=None)[0].T
+    return coefficient, part.y - coefficient @ columns
+
+
+def _step(name: str, param: Any, parts: Sequence[_Part]) -> float:
+    """Return the step of the numerical derivative: small against what the data resolve."""
+    value = abs(float(param.value))
+    kind = next((k for k in UNITS if f"_{k}" in name or name.startswith(k)), "shift")
+    if kind == "shift" or name.startswith("reference"):
+        grid = parts[0].kernels.grid
+        return 0.1 * grid.step_Hz / grid.reference_MHz
+    return {
+        "eta": 5e-3, "eta_q": 5e-3, "zeta": max(2e-3 * value, 0.05), "cq": max(2e-3 * value, 1e-3),
+        "sigma": max(5e-3 * value, 5e-3), "lorentz": max(1e-2 * value, 0.5),
+        "gauss": max(1e-2 * value, 0.5), "spinning": max(5e-5 * value, 0.2),
+    }[kind]  # fmt: skip
+
+
+def _derivative(
+    function: Callable[[Array], Array], x: Array, steps: Array, params: Any, free: Sequence[str]
+) -> Array:
+    """Return central differences, one-sided where a bound is nearer than the step."""
+    columns = []
+    for at, step in enumerate(steps):
+        p = params[free[at]]
+        up, down = x.copy(), x.copy()
+        up[at] = min(x[at] + step, p.max)
+        down[at] = max(x[at] - step, p.min)
+        columns.append((function(up) - function(down)) / (up[at] - down[at]))
+    return np.stack(columns, axis=-1)
+
+
+def _report(
+    parts: Sequence[_Part],
+    sites: Sequence[Site],
+    params: Any,
+    free: Sequence[str],
+    best: Array,
+    steps: Array,
+    values_at: Callable[[Array], dict[str, float]],
+    told: tuple[int, bool, str],
+) -> SiteFit:
+    """Compute errors of tensors and areas from the Jacobian of the whole model at the minimum.
+
+    With weighted derivatives ``J`` of the model and linear columns ``B``, the tensors' covariance
+    is ``(sum_rows J^T (1 - B B^+) J)^-1`` and an area's is ``(B^T B)^-1`` plus what the tensors'
+    uncertainty adds through ``B^+ J``.
+    """
+    values = values_at(best)
+    solved = [
+        _columns(part, sites, _basis(part, sites, values, at)) for at, part in enumerate(parts)
+    ]
+    normal = np.zeros((len(free), len(free)))
+    chi2, count, slopes = 0.0, 0, []
+    for at, (part, columns) in enumerate(zip(parts, solved, strict=True)):
+        coefficient, rest = _solve(part, columns)
+        chi2 += float(np.sum((rest * part.weight) ** 2))
+        used = part.weight[0] > 0
+        count += part.y.shape[0] * int(used.sum()) - coefficient.size
+
+        def model(x: Array, part: _Part = part, at: int = at, a: Array = coefficient) -> Array:
+            return a @ _columns(part, sites, _basis(part, sites, values_at(x), at))
+
+        jac = (
+            _derivative(model, best, steps, params, free) if free else np.zeros((*part.y.shape, 0))
+        )
+        pseudo = np.linalg.pinv(columns.T)
+        slope = -np.einsum("ck,rkf->rcf", pseudo, jac)
+        across = jac + np.einsum("ck,rcf->rkf", columns, slope)
+        scaled = across * part.weight[..., None]
+        normal += np.einsum("rkf,rkg->fg", scaled, scaled)
+        slopes.append((coefficient, pseudo, slope))
+    values = values_at(best)
+    degrees = max(1, count - len(free))
+    redchi = chi2 / degrees
+    weighted = all("uncertainty" in part.ds for part in parts)
+    scale = 1.0 if weighted else redchi
+    covar = np.linalg.pinv(normal) * scale if free else np.zeros((0, 0))
+    table = _table(params, free, best, steps, values_at, covar)
+    table.attrs.update(
+        redchi=redchi, nfev=told[0], success=int(told[1]), message=told[2],
+        errors="from uncertainty" if weighted else "scaled with the reduced chi-square",
+    )  # fmt: skip
+    areas, curves = [], []
+    for at, part in enumerate(parts):
+        found = _areas(part, sites, values, at, slopes[at], covar, scale)
+        areas.append(found)
+        curves.append(_curves(part, sites, values, at, slopes[at][0]))
+    return SiteFit(table, tuple(areas), tuple(curves))
+
+
+def _table(
+    params: Any,
+    free: Sequence[str],
+    best: Array,
+    steps: Array,
+    values_at: Callable[[Array], dict[str, float]],
+    covar: Array,
+) -> xr.Dataset:
+    names = list(params)
+    at_best = values_at(best)
+    value = np.array([at_best[n] for n in names])
+    stderr = np.full(len(names), np.nan)
+    if free:
+
+        def every(x: Array) -> Array:
+            found = values_at(x)
+            return np.array([found[n] for n in names])
+
+        chain = _derivative(every, best, steps, params, free)
+        variance = np.einsum("nf,fg,ng->n", chain, covar, chain)
+        moved = np.any(chain != 0.0, axis=1)
+        stderr = np.where(moved, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+    kinds = [next((k for k in sorted(UNITS, key=len, reverse=True) if f"_{k}" in f"_{n}"), "shift")
+             for n in names]  # fmt: skip
+    return xr.Dataset(
+        {
+            "value": ("param", value, {"units": "as in units"}),
+            "stderr": ("param", stderr, {"units": "as in units"}),
+            "units": ("param", np.array([UNITS[k] for k in kinds])),
+            "free": ("param", np.array([n in free for n in names])),
+        },
+        coords={"param": [_dotted(n) for n in names]},
+    )
+
+
+def _dotted(name: str) -> str:
+    """``A_zeta`` -> ``A.zeta``; ``A_gauss_1`` -> ``A.gauss_1``; ``spinning_1`` stays."""
+    for key in sorted(UNITS, key=len, reverse=True):
+        head, found, tail = name.rpartition(f"_{key}")
+        if found and (not tail or tail[1:].isdecimal()) and head:
+            return f"{head}.{key}{tail}"
+    return name
+
+
+def _areas(
+    part: _Part,
+    sites: Sequence[Site],
+    values: Mapping[str, float],
+    at: int,
+    solved: tuple[Array, Array, Array],
+    covar: Array,
+    scale: float,
+) -> xr.Dataset:
+    coefficient, pseudo, slope = solved
+    sigma2 = scale / part.weight.max(axis=1) ** 2
+    noise = np.sum(pseudo**2, axis=1)[None, :] * sigma2[:, None]
+    through = np.einsum("rcf,fg,rcg->rc", slope, covar, slope) if covar.size else 0.0
+    stderr = np.sqrt(noise + through)
+    if sites[0].share is not None:
+        shares = np.array([float(s.share or 0.0) for s in sites])
+        shares = shares / shares.sum()
+        area, error = coefficient[:, :1] * shares, stderr[:, :1] * shares
+    else:
+        area, error = coefficient[:, : len(sites)], stderr[:, : len(sites)]
+    outer = tuple(str(d) for d in part.ds["intensity"].dims[:-1])
+    shape = (*part.ds["intensity"].shape[:-1], len(sites))
+    return xr.Dataset(
+        {
+            "area": ((*outer, "site"), area.reshape(shape), {"units": "intensity ppm"}),
+            "stderr": ((*outer, "site"), error.reshape(shape), {"units": "intensity ppm"}),
+        },
+        coords={
+            **{c: part.ds[c] for c in part.ds.coords if set(part.ds[c].dims) <= set(outer)},
+            "site": [s.name for s in sites],
+        },
+    )
+
+
+def _curves(
+    part: _Part,
+    sites: Sequence[Site],
+    values: Mapping[str, float],
+    at: int,
+    coefficient: Array,
+) -> xr.Dataset:
+    basis = _basis(part, sites, values, at)
+    columns = _columns(part, sites, basis)
+    dims = tuple(str(d) for d in part.ds["intensity"].dims)
+    shape = part.ds["intensity"].shape
+    if sites[0].share is not None:
+        shares = np.array([float(s.share or 0.0) for s in sites])
+        each = coefficient[:, :1] * (shares / shares.sum())
+    else:
+        each = coefficient[:, : len(sites)]
+    single = np.einsum("rs,sk->srk", each, basis).reshape(len(sites), *shape)
+    unit = {"units": part.ds["intensity"].attrs["units"]}
+    return xr.Dataset(
+        {
+            "data": (dims, part.y.reshape(shape), unit),
+            "model": (dims, (coefficient @ columns).reshape(shape), dict(unit)),
+            "site_curve": (("site", *dims), single, dict(unit)),
+        },
+        coords={**part.ds["intensity"].coords, "site": [s.name for s in sites]},
+    )
