@@ -1,4 +1,4 @@
-"""NMR beyond lines: powder patterns fitted jointly, relaxation, integrals with errors.
+"""NMR beyond lines: powder patterns fitted to one spectrum, a series, or several fields at once.
 
 ``fit_sites`` fits sites with shielding or quadrupolar tensors to one spectrum, to a series, or to
 several spectra at once (fields, spinning rates): tensors and shifts are common to all, spinning
@@ -11,70 +11,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from references.errors import nearest
-from spectra.component import Frozen, Param
-from spectra.convention import check, where
-from spectra.techniques._nmr_kernels import Grid, Kernels
+from spectra.component import Param
 
 from .errors import FitError
+from .nmr_parts import (
+    PARAMS,
+    UNITS,
+    Part,
+    Site,
+    basis_of,
+    columns_of,
+    derivative,
+    part_of,
+    solve,
+    step_of,
+)
+
+__all__ = ["Site", "SiteFit", "fit_sites"]
 
 Array = npt.NDArray[np.float64]
-Kind = Literal["line", "csa", "quadrupolar", "czjzek", "csa_quadrupolar"]
-
-PARAMS: dict[str, tuple[str, ...]] = {
-    "line": ("shift",),
-    "csa": ("shift", "zeta", "eta"),
-    "quadrupolar": ("shift", "cq", "eta_q"),
-    "czjzek": ("shift", "sigma"),
-    "csa_quadrupolar": ("shift", "zeta", "eta", "cq", "eta_q"),
-}
-UNITS = {
-    "shift": "ppm", "zeta": "ppm", "eta": "1", "cq": "MHz", "eta_q": "1", "sigma": "MHz",
-    "lorentz": "Hz", "gauss": "Hz", "spinning": "Hz",
-}  # fmt: skip
 _LIMITS: dict[str, tuple[float | None, float | None]] = {
     "eta": (0.0, 1.0), "eta_q": (0.0, 1.0), "cq": (0.0, None), "sigma": (1e-3, None),
     "lorentz": (0.0, None), "gauss": (0.0, None), "spinning": (0.0, None),
 }  # fmt: skip
-
-
-class Site(Frozen):
-    """One site of the model.
-
-    Parameters
-    ----------
-    name : str
-        An identifier, unique.
-    kind : {"line", "csa", "quadrupolar", "czjzek", "csa_quadrupolar"}
-        Which tensors it has.
-    params : dict of str to Param or float
-        ``shift`` ppm; ``zeta`` ppm, ``eta``; ``cq`` MHz, ``eta_q``; ``sigma`` MHz (Czjzek);
-        ``lorentz`` and ``gauss``, full widths in Hz (a number holds them, absent means 0 held).
-    share : float, optional
-        If every site has one, areas are in these proportions; else each is free.
-    own_width : bool
-        Whether each spectrum of a joint fit has its own broadening of this site.
-    """
-
-    name: str
-    kind: Kind
-    params: dict[str, Param]
-    share: float | None = None
-    own_width: bool = True
-
-    def __init__(self, **data: Any) -> None:
-        given = data.get("params", {})
-        data["params"] = {
-            k: Param(value=float(v), vary=False) if isinstance(v, (int, float)) else v
-            for k, v in given.items()
-        }
-        super().__init__(**data)
 
 
 @dataclass(frozen=True)
@@ -102,18 +68,6 @@ class SiteFit:
             raise FitError(f"no parameter {param!r}: {nearest(param, names)}")
         at = names.index(param)
         return float(self.table["value"][at]), float(self.table["stderr"][at])
-
-
-@dataclass
-class _Part:
-    """One spectrum of a joint fit as plain arrays."""
-
-    ds: xr.Dataset
-    y: Array
-    weight: Array
-    kernels: Kernels
-    base: Array
-    spinning: str
 
 
 def fit_sites(
@@ -179,7 +133,7 @@ def fit_sites(
     if any(s is not None for s in shares) and any(s is None for s in shares):
         raise FitError("fit_sites: give every site a share, or none")
     parts = [
-        _part(ds, nucleus, between, baseline, density, cq_limit_MHz, at)
+        part_of(ds, nucleus, between, baseline, density, cq_limit_MHz, at)
         for at, ds in enumerate(spectra)
     ]
     params = _parameters(sites, parts, rates, reference_free)
@@ -201,11 +155,11 @@ def fit_sites(
         values = values_at(x)
         rows = []
         for at, part in enumerate(parts):
-            columns = _columns(part, sites, _basis(part, sites, values, at))
-            rows.append((_solve(part, columns)[1] * part.weight).ravel())
+            columns = columns_of(part, sites, basis_of(part, sites, values, at))
+            rows.append((solve(part, columns)[1] * part.weight).ravel())
         return np.concatenate(rows)
 
-    steps = np.array([_step(name, params[name], parts) for name in free])
+    steps = np.array([step_of(name, params[name], parts) for name in free])
     if free:
 
         def residual(trial: lmfit.Parameters) -> Array:
@@ -213,7 +167,7 @@ def fit_sites(
 
         def jacobian(trial: lmfit.Parameters) -> Array:
             x = np.array([trial[name].value for name in free])
-            return _derivative(residual_at, x, steps, params, free)
+            return derivative(residual_at, x, steps, params, free)
 
         outcome = lmfit.minimize(
             residual, params.copy(), method="least_squares", jac=jacobian, x_scale="jac",
@@ -226,55 +180,8 @@ def fit_sites(
     return _report(parts, sites, params, free, best, steps, values_at, told)
 
 
-def _part(
-    ds: xr.Dataset,
-    nucleus: str | None,
-    between: tuple[float, float] | None,
-    baseline: int | None,
-    density: int,
-    cq_limit: float,
-    at: int,
-) -> _Part:
-    check(ds)
-    if "chemical_shift" not in ds["intensity"].dims:
-        raise FitError(f"{where(ds)}: raw signal; call correct(ds, 'fourier') and phase it first")
-    if ds.attrs.get("magnitude"):
-        raise FitError(f"{where(ds)}: magnitude spectrum; process from the raw signal and phase it")
-    kind = nucleus or str(ds.attrs.get("nucleus", ""))
-    zero = float(ds.attrs.get("reference_MHz", 0.0))
-    if not kind or zero <= 0:
-        raise FitError(
-            f"{where(ds)}: patterns need nucleus and frequency; pass nucleus='31P' and set "
-            "attrs['reference_MHz']"
-        )
-    width = float(ds.attrs.get("processed_width_Hz", ds.attrs.get("spectral_width_Hz", 0.0)))
-    full = ds["chemical_shift"].values
-    step = float(full[-1] - full[0]) / (full.size - 1)
-    whole = abs(full.size * step * zero / width - 1.0) < 0.01 if width > 0 else False
-    grid = Grid(full, zero, kind, whole)
-    kernels = Kernels(grid, density=density, cq_limit=cq_limit)
-    low, high = sorted(between) if between else (full[0], full[-1])
-    inside = (full >= low) & (full <= high)
-    if inside.sum() < 8:
-        raise FitError(f"{where(ds)}: fewer than 8 points between {low:g} and {high:g} ppm")
-    y = ds["intensity"].values.reshape(-1, full.size).astype(float)
-    y = y - (ds["background"].values.reshape(y.shape) if "background" in ds else 0.0)
-    if "uncertainty" in ds:
-        sigma = np.broadcast_to(ds["uncertainty"].values, ds["intensity"].shape).reshape(y.shape)
-        weight = 1.0 / np.sqrt(np.mean(sigma**2, axis=1, keepdims=True))
-    else:
-        # Spectra without errors count by their height: their noise says little where the model's
-        # own limits, not noise, make the residuals.
-        weight = np.full((y.shape[0], 1), 1.0 / (float(np.abs(y[:, inside]).max()) or 1.0))
-    u = np.where(inside, (full - low) / (high - low) * 2.0 - 1.0, 0.0)
-    orders = range(baseline + 1) if baseline is not None else range(0)
-    base = np.array([u**k for k in orders]).reshape(len(orders), full.size)
-    mask = inside.astype(float)
-    return _Part(ds, y * mask, weight * mask, kernels, base * mask, f"spinning_{at + 1}")
-
-
 def _parameters(
-    sites: Sequence[Site], parts: Sequence[_Part], rates: Sequence[float | Param], free: bool
+    sites: Sequence[Site], parts: Sequence[Part], rates: Sequence[float | Param], free: bool
 ) -> Any:
     import lmfit
 
@@ -319,75 +226,8 @@ def _parameters(
     return params
 
 
-def _basis(part: _Part, sites: Sequence[Site], values: Mapping[str, float], at: int) -> Array:
-    """Return unit-area patterns of all sites, ``(site, point)``, zero outside the range."""
-    kernels, rate = part.kernels, values[part.spinning]
-    rows = []
-    for site in sites:
-
-        def of(key: str, name: str = site.name) -> float:
-            own = values.get(f"{name}_{key}_{at + 1}")
-            return values.get(f"{name}_{key}", 0.0) if own is None else own
-
-        if site.kind == "czjzek":
-            signal = kernels.czjzek(of("sigma"), spinning_Hz=rate)
-        else:
-            signal = kernels.signal(
-                spinning_Hz=rate if site.kind != "line" else 0.0,
-                zeta=of("zeta"),
-                eta=of("eta"),
-                cq_MHz=of("cq"),
-                eta_q=of("eta_q"),
-            )
-        shift = of("shift") + values[f"reference_{at + 1}"]
-        rows.append(kernels.spectrum(signal, shift, of("lorentz"), of("gauss")))
-    return np.array(rows) * (part.weight[0] > 0)
-
-
-def _columns(part: _Part, sites: Sequence[Site], basis: Array) -> Array:
-    """Linear columns: one per site (or one in all, in the stated shares) and the baseline."""
-    if sites[0].share is not None:
-        shares = np.array([float(s.share or 0.0) for s in sites])
-        basis = ((shares / shares.sum()) @ basis)[None, :]
-    return np.concatenate([basis, part.base])
-
-
-def _solve(part: _Part, columns: Array) -> tuple[Array, Array]:
-    """Return coefficients ``(row, column)`` and residuals ``(row, point)`` of the linear part."""
-    coefficient = np.linalg.lstsq(columns.T, part.y.T, rcond=None)[0].T
-    return coefficient, part.y - coefficient @ columns
-
-
-def _step(name: str, param: Any, parts: Sequence[_Part]) -> float:
-    """Return the step of the numerical derivative: small against what the data resolve."""
-    value = abs(float(param.value))
-    kind = next((k for k in UNITS if f"_{k}" in name or name.startswith(k)), "shift")
-    if kind == "shift" or name.startswith("reference"):
-        grid = parts[0].kernels.grid
-        return 0.1 * grid.step_Hz / grid.reference_MHz
-    return {
-        "eta": 5e-3, "eta_q": 5e-3, "zeta": max(2e-3 * value, 0.05), "cq": max(2e-3 * value, 1e-3),
-        "sigma": max(5e-3 * value, 5e-3), "lorentz": max(1e-2 * value, 0.5),
-        "gauss": max(1e-2 * value, 0.5), "spinning": max(5e-5 * value, 0.2),
-    }[kind]  # fmt: skip
-
-
-def _derivative(
-    function: Callable[[Array], Array], x: Array, steps: Array, params: Any, free: Sequence[str]
-) -> Array:
-    """Return central differences, one-sided where a bound is nearer than the step."""
-    columns = []
-    for at, step in enumerate(steps):
-        p = params[free[at]]
-        up, down = x.copy(), x.copy()
-        up[at] = min(x[at] + step, p.max)
-        down[at] = max(x[at] - step, p.min)
-        columns.append((function(up) - function(down)) / (up[at] - down[at]))
-    return np.stack(columns, axis=-1)
-
-
 def _report(
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     sites: Sequence[Site],
     params: Any,
     free: Sequence[str],
@@ -404,23 +244,21 @@ def _report(
     """
     values = values_at(best)
     solved = [
-        _columns(part, sites, _basis(part, sites, values, at)) for at, part in enumerate(parts)
+        columns_of(part, sites, basis_of(part, sites, values, at)) for at, part in enumerate(parts)
     ]
     normal = np.zeros((len(free), len(free)))
     chi2, count, slopes = 0.0, 0, []
     for at, (part, columns) in enumerate(zip(parts, solved, strict=True)):
-        coefficient, rest = _solve(part, columns)
+        coefficient, rest = solve(part, columns)
         chi2 += float(np.sum((rest * part.weight) ** 2))
         used = part.weight[0] > 0
         count += part.y.shape[0] * int(used.sum()) - coefficient.size
 
-        def model(x: Array, part: _Part = part, at: int = at, a: Array = coefficient) -> Array:
-            return a @ _columns(part, sites, _basis(part, sites, values_at(x), at))
+        def model(x: Array, part: Part = part, at: int = at, a: Array = coefficient) -> Array:
+            return a @ columns_of(part, sites, basis_of(part, sites, values_at(x), at))
 
-        jac = (
-            _derivative(model, best, steps, params, free) if free else np.zeros((*part.y.shape, 0))
-        )
-        pseudo = np.linalg.pinv(columns.T)
+        jac = derivative(model, best, steps, params, free) if free else np.zeros((*part.y.shape, 0))
+        pseudo: Array = np.linalg.pinv(columns.T).astype(float)
         slope = -np.einsum("ck,rkf->rcf", pseudo, jac)
         across = jac + np.einsum("ck,rcf->rkf", columns, slope)
         scaled = across * part.weight[..., None]
@@ -431,7 +269,9 @@ def _report(
     redchi = chi2 / degrees
     weighted = all("uncertainty" in part.ds for part in parts)
     scale = 1.0 if weighted else redchi
-    covar = np.linalg.pinv(normal) * scale if free else np.zeros((0, 0))
+    covar: Array = np.zeros((0, 0))
+    if free:
+        covar = np.linalg.pinv(normal).astype(float) * scale
     table = _table(params, free, best, steps, values_at, covar)
     table.attrs.update(
         redchi=redchi, nfev=told[0], success=int(told[1]), message=told[2],
@@ -463,7 +303,7 @@ def _table(
             found = values_at(x)
             return np.array([found[n] for n in names])
 
-        chain = _derivative(every, best, steps, params, free)
+        chain = derivative(every, best, steps, params, free)
         variance = np.einsum("nf,fg,ng->n", chain, covar, chain)
         moved = np.any(chain != 0.0, axis=1)
         stderr = np.where(moved, np.sqrt(np.maximum(variance, 0.0)), np.nan)
@@ -490,7 +330,7 @@ def _dotted(name: str) -> str:
 
 
 def _areas(
-    part: _Part,
+    part: Part,
     sites: Sequence[Site],
     values: Mapping[str, float],
     at: int,
@@ -524,14 +364,14 @@ def _areas(
 
 
 def _curves(
-    part: _Part,
+    part: Part,
     sites: Sequence[Site],
     values: Mapping[str, float],
     at: int,
     coefficient: Array,
 ) -> xr.Dataset:
-    basis = _basis(part, sites, values, at)
-    columns = _columns(part, sites, basis)
+    basis = basis_of(part, sites, values, at)
+    columns = columns_of(part, sites, basis)
     dims = tuple(str(d) for d in part.ds["intensity"].dims)
     shape = part.ds["intensity"].shape
     if sites[0].share is not None:

@@ -193,8 +193,13 @@ def _decay(
     good = np.isfinite(y) & (np.ones(t.size, bool) if sigma is None else sigma > 0)
     if good.sum() <= len(names):
         return np.full(len(names), np.nan), np.full(len(names), np.nan), float("nan")
-    starts = {"amplitude": top, "time_constant": _first_time(t[good], y[good], kind), "stretch": 1.0,
-              "efficiency": 0.9, "frequency": _first_frequency(t[good], y[good])}  # fmt: skip
+    starts = {
+        "amplitude": top,
+        "time_constant": _first_time(t[good], y[good], kind),
+        "stretch": 1.0,
+        "efficiency": 0.9,
+        "frequency": _first_frequency(t[good], y[good]),
+    }
     for name in names:
         vary = stretched if name == "stretch" else True
         low, high = {
