@@ -43,7 +43,7 @@ PLANS: dict[str, Plan] = {
     ),
     "ndp": Plan("ndp", {}, {"propose": {"species": ["Li", "Li6PS5Cl"]}}),
     "nmr_31P": Plan("nmr", {"nucleus": "31P"}, {"propose": {"species": ["Li6PS5Cl", "Li3P"]}}),
-    "nmr_7Li": Plan("nmr", {"nucleus": "7Li"}, {"propose": {"species": ["Li6PS5Cl", "Li"]}}),
+    "nmr_7Li": Plan("nmr", {"nucleus": "7Li"}, {"propose": {"species": list(SPECIES)}}),
     "raman": Plan("raman", {}, {"propose": {"species": ["Li6PS5Cl", "Li2S"]}}),
 }
 
