@@ -17,6 +17,7 @@ from pydantic import Field
 from ..component import Component, Components, Param
 from ..convention import where
 from ..errors import CalibrationError, ModelError
+from ._nmr_image import Image, image
 from ._nmr_lines import element_of, line_width, nuclei_per_formula, split_by_count
 from ._nmr_noise import Noise, noise
 from ._nmr_phase import Baseline, Phase, baseline, phase
@@ -312,6 +313,7 @@ TECHNIQUE = Technique(
         "fourier": Step(Fourier, fourier),
         "magnitude": Step(NoSettings, magnitude),
         "delays": Step(Delays, delays),
+        "image": Step(Image, image),
     },
     settings=Model,
     propose=propose,
