@@ -110,24 +110,27 @@ def _block(
             over = bare[1] <= goal[hidden]
             step[hidden[over]], pred[hidden[over]] = bare[0][over], bare[1][over]
             lam[hidden[over]] = 0.0
+        take = _take(now.hessian, step, before, share)
+        goal = np.where(take < 0.9, 0.1 * goal, goal)  # where steps swing, the gain is too small
         done = (pred <= goal) & (lam <= 1e-3) & np.isfinite(now.value)
         lost = (lam > 1e12) | ~np.isfinite(now.value)
         if done.any() or lost.any():
             k = np.flatnonzero(done)
-            last = np.where(pred[k] > 0.0, 1.0, 0.0)
+            last = np.where(pred[k] > 0.0, take[k], 0.0)
             out.p[ids[k]] = np.clip(p[k] + last[:, None] * step[k], plan.lower, plan.upper)
             out.hessian[ids[k]] = now.hessian[k]
-            out.chisqr[ids[k]] = now.pearson[k] - (0.0 if block.poisson else last * pred[k])
+            out.chisqr[ids[k]] = now.pearson[k] - (
+                0.0 if block.poisson else (pred[k] > 0.0) * pred[k]
+            )
             out.converged[ids[k]] = True
             keep = np.flatnonzero(~(done | lost))
             if not keep.size:
                 return
             ids, p, lam, step, pred = ids[keep], p[keep], lam[keep], step[keep], pred[keep]
-            before, share = before[keep], share[keep]
+            take = take[keep]
             now = _pick(now, keep)
             block = block.take(keep)
             unit = None if unit is None else unit[keep]
-        take = _take(now.hessian, step, before, share)
         trial = np.clip(p + take[:, None] * step, plan.lower, plan.upper)
         new = _evaluate(plan, block, trial)
         out.nfev[ids] += 1

@@ -296,6 +296,7 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
     lam = 1e-3
     refused = 0
     share = 0.0
+    rho = 1.0
     while count < MAX_EVALUATIONS:
         lam, gain, take = choose(f, h, p, lam, share)
         goal = edm * now / unit if unit > 0.0 else edm
@@ -310,15 +311,18 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
             if gain > 0.0 and refused == 0:
                 for i in range(n):
                     p[i] = q[i]
+                    before[i] = step[i]
+                share = take
                 lam = min(lam, 1e-6)
             low = np.int64(0)
             now = look(f, low, poisson, p, np.int64(H))
             count += 1
             refused = 0
-            share = 0.0
             if not math.isfinite(now):
                 return -float(count)
             continue
+        if take < 0.9 or abs(rho - 1.0) > 0.25:
+            goal *= 0.05  # where steps swing or creep, the expected gain is too small
         if gain <= goal and lam <= 1e-3:
             # the last step is taken unverified: it is shorter than sqrt(edm) standard errors
             if gain > 0.0:
