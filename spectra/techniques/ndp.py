@@ -74,6 +74,7 @@ def known(ds: xr.Dataset, settings: Known) -> xr.Dataset:
     out.attrs["calibration"] = (
         f"{settings.slope_keV:g} keV per channel from {settings.offset_keV:g} keV, stated"
     )
+    out.attrs["channel_keV"] = settings.slope_keV
     if settings.counts_per_nmol_s is not None:
         out.attrs["counts_per_nmol_s"] = settings.counts_per_nmol_s
     return out

@@ -1,0 +1,170 @@
+"""NDP: stopping against NIST, counts conserved, lithium of synthetic files, honest errors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from spectra.errors import CalibrationError, FormatError
+from spectra.techniques import _ndp_stopping as stopping
+from spectra.techniques._ndp_response import Detector, Layer, lithium_per_ug, response
+from spectra.techniques.ndp import sensitivity_of
+from tests.shared_data import data
+from workbench.demo import pulls_of
+
+# Residual energies after a layer, straight path, NIST PSTAR and ASTAR (README of the ndp data):
+# formula, density, thickness um, triton from 2727.0, alpha from 2055.0 keV.
+NIST = [
+    ("LiF", 2.635, 1.0, 2670.2, 1725.7),
+    ("LiF", 2.635, 5.0, 2434.6, 160.6),
+    ("LiF", 2.635, 20.0, 1370.7, None),
+    ("C22H10N2O5", 1.42, 7.5, 2451.7, 156.3),
+    ("C22H10N2O5", 1.42, 25.0, 1709.1, None),
+    ("Cu", 8.96, 1.0, 2614.2, 1473.1),
+    ("Cu", 8.96, 10.0, 1444.0, None),
+    ("Al", 2.70, 2.0, 2627.6, 1496.5),
+    ("Al", 2.70, 20.0, 1598.2, None),
+]
+
+
+@pytest.mark.parametrize(("formula", "density", "um", "triton", "alpha"), NIST)
+def test_energy_loss_agrees_with_nist_within_the_stated_systematic(
+    formula, density, um, triton, alpha
+):
+    path = um * density * 100.0  # ug/cm2
+    for ion, start, expected in (
+        (stopping.TRITON, 2727.0, triton),
+        (stopping.ALPHA, 2055.0, alpha),
+    ):
+        if expected is None:
+            continue
+        left = float(stopping.loss(formula, ion).after(np.array([start]), path)[0])
+        # 5 % of the energy lost; where little is left, the end of the range amplifies it.
+        tolerance = 0.05 * (start - expected) + (25.0 if expected < 500 else 0.0)
+        assert left == pytest.approx(expected, abs=tolerance)
+
+
+def test_fractional_formulas_are_atoms_not_weights():
+    # The stopping of LiPON must not depend on how many formula units are written.
+    one = stopping.loss("Li2.9PO3.3N0.46", stopping.TRITON).at(2700.0)
+    ten = stopping.loss("Li29P10O33N4.6", stopping.TRITON).at(2700.0)
+    assert one == pytest.approx(ten, rel=1e-4)
+
+
+@pytest.mark.parametrize("ion", [stopping.TRITON, stopping.ALPHA])
+@pytest.mark.parametrize("nm", [30.0, 1000.0, 3000.0])
+def test_counts_are_conserved(ion, nm):
+    layers = (Layer(name="a", formula="LiF", density_g_cm3=2.635, thickness_nm=nm, species="LiF"),)
+    edges = np.arange(200.0, 3000.0, 0.7)
+    assert response(layers, 0, edges, Detector(), (ion,)).sum() == pytest.approx(1.0, abs=1e-9)
+
+
+def truth():
+    return json.loads(data("ndp/ndp_syn_truth.json").read_text())
+
+
+def stack(*layers):
+    """Layers as (formula, um, counted) with the densities of the truth file."""
+    formulas = {"Kapton": "C22H10N2O5"}
+    density = truth()["densities_g_cm3"]
+    return [
+        {
+            "name": f"layer{i}",
+            "formula": formulas.get(name, name),
+            "density_g_cm3": density[name],
+            "thickness_nm": um * 1000.0,
+            "species": "LiF" if counted else None,
+        }
+        for i, (name, um, counted) in enumerate(layers)
+    ]
+
+
+FILES = [
+    ("ndp_syn_reference_LiF_30nm.spe", [("LiF", 0.03, True)], "both", 13.93),
+    ("ndp_syn_LiF_1000nm.spe", [("LiF", 1.0, True)], "both", 464.3),
+    (
+        "ndp_syn_Kapton7p5_Cu1_LiF2000.spe",
+        [("Kapton", 7.5, False), ("Cu", 1.0, False), ("LiF", 2.0, True)],
+        "tritons",
+        None,
+    ),
+    (
+        "ndp_syn_bilayer_LiF500_Al1000_LiF800.spe",
+        [("LiF", 0.5, True), ("Al", 1.0, False), ("LiF", 0.8, True)],
+        "both",
+        603.6,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "layers", "ions", "expected"), FILES)
+def test_lithium_of_monte_carlo_files(name, layers, ions, expected):
+    known = truth()
+    entry = known["files"][name]
+    expected = expected or entry["areal_density_6Li_1e15_cm2"]
+    per_s = known["reactions_per_ion_per_1e15_6Li_per_3600s"] / 3600.0
+    ds = wb.open(data(f"ndp/{name}"))
+    assert int(ds["intensity"].sum()) == entry["counts"]
+    assert ds.attrs["live_time_s"] == entry["live_s"]
+    scale = known["calibration_keV"]
+    ds = wb.calibrate(
+        ds,
+        "known",
+        slope_keV=scale["slope"],
+        offset_keV=scale["offset"],
+        counts_per_nmol_s=sensitivity_of(per_s),
+    )
+    low = 300.0 if ions == "both" else 2100.0
+    ds = wb.select(ds, {"particle_energy": (low, 2900.0)})
+    detector = {"fwhm_keV": 18.0, "dead_ug_cm2": 50e-7 * 2.33e6, "cos_min": 0.985}
+    settings = {"layers": stack(*layers), "detector": detector, "ions": ions,
+                "energy_shift_keV": 30.0}  # fmt: skip
+    comps = wb.propose(ds, ["LiF"], settings=settings)
+    fit = wb.fit(ds, comps, engine="numpy", statistic="poisson")
+    assert str(fit["status"].attrs["flag_meanings"]).split()[int(fit["status"])] == "ok"
+    amounts = wb.quantify(fit)
+    found = float(amounts["amount"].sel(species="LiF"))
+    sigma = float(amounts["stderr"].sel(species="LiF"))
+    per_1e15 = found * 0.0759 * 0.602214076
+    assert per_1e15 == pytest.approx(expected, rel=0.015, abs=3 * sigma * 0.0759 * 0.602)
+
+
+def test_simulated_series_comes_back_with_honest_errors():
+    ds = wb.simulate("ndp", seed=1)
+    fit = wb.fit(ds, wb.propose(ds, ["Li", "Li6PS5Cl"]), engine="numpy", statistic="poisson")
+    amounts = wb.quantify(fit)
+    assert amounts["amount"].attrs["units"] == "nmol/cm2"
+    pulls = pulls_of(amounts, ds["truth"]).values
+    assert abs(np.nanmean(pulls)) < 0.3
+    assert 0.75 < np.nanstd(pulls) < 1.25
+
+
+def test_plated_lithium_pushes_the_electrolyte_down():
+    ds = wb.simulate("ndp", seed=1)
+    comps = wb.propose(ds, ["Li", "Li6PS5Cl"])
+    fit = wb.fit(ds, comps, engine="numpy", statistic="poisson")
+    shift = fit["value"].sel(param="Li.low_edge") - fit["value"].sel(param="Li.high_edge")
+    lost = float(shift[-1] - shift[0])
+    plated = float(ds["truth"].sel(species="Li")[-1] - ds["truth"].sel(species="Li")[0])
+    loss = float(stopping.loss("Li", stopping.TRITON).at(2610.0)) / lithium_per_ug("Li")
+    assert lost == pytest.approx(-plated * loss, rel=0.1)
+
+
+def test_amounts_need_a_sensitivity_and_an_energy_scale():
+    ds = wb.open(data("ndp/ndp_syn_LiF_1000nm.spe"))
+    with pytest.raises(CalibrationError, match="calibrate"):
+        wb.propose(ds, ["LiF"], settings={"layers": stack(("LiF", 1.0, True))})
+
+
+def test_series_of_columns_and_truncated_files(tmp_path):
+    path = data("ndp/ndp_syn_timeseries_Kapton7p5_Cu2_LiF.csv")
+    ds = wb.open(path)
+    assert dict(ds["intensity"].sizes) == {"time": 12, "channel": 4096}
+    assert ds["time"].values[-1] == 55 * 60
+    cut = tmp_path / "cut.spe"
+    cut.write_bytes(data("ndp/ndp_syn_LiF_1000nm.spe").read_bytes()[:9000])
+    with pytest.raises(FormatError, match="of 4096 channels: the file is truncated"):
+        wb.open(cut)
