@@ -2,7 +2,7 @@
 
 Layout: ``DETECTOR``, ``LABEL``, ``STARTED``, ``LIVETIME``, ``REALTIME`` (after the colon, seconds),
 two free lines, ``CHANNEL COUNTS``, then one row per channel. Counts are integers on ``channel``:
-the file holds no energy scale (calibrate with method "known"). Live and real time become attributes.
+the file has no energy scale (calibrate with method "known"). Live and real time become attributes.
 Uncertainties: those of counting. The Ortec gamma format of the same ending begins with ``$``.
 """
 
