@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -140,7 +141,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 target.write_bytes(archive.read(info))
-            except (zipfile.BadZipFile, EOFError, RuntimeError, OSError) as error:
+            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
                 raise FormatError(
                     f"{path.name}: entry {info.filename!r} cannot be unpacked ({error})"
                 ) from None

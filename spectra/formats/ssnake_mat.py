@@ -2,9 +2,9 @@
 
 Fields: ``data`` (complex, rows x points), ``freq``, ``sw``, ``ref`` (Hz, per dimension), ``spec``
 (1: transformed), ``xaxArray`` (s, or Hz offset from ``ref``), ``history``. So ppm is ``1e6
-xaxArray / ref``, or against ``freq`` where ``ref`` is not set. Read with scipy. Rows
-of a second, not transformed dimension are numbered (``scan``). The
-nucleus is not stored; the frequency says which it may be. No uncertainty is stored.
+xaxArray / ref``, or against ``freq`` where ``ref`` is not set. Rows of a second, not
+transformed dimension are numbered (``scan``). The nucleus is not stored; the frequency says which it
+may be. No uncertainty is stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FormatError
-from . import base
+from . import _mat5, base
 from ._nmr import MAX_POINTS, processed, raw
 from .base import Format, Options, Regions
 
@@ -45,39 +45,42 @@ def sniff(head: bytes, path: Path) -> bool:
 
 def read(path: Path, options: Options) -> Regions:
     """Read the spectrum or signal."""
-    import scipy.io
-
-    size = len(base.read_bytes(path, limit=MAX_BYTES))
+    data = base.read_bytes(path, limit=MAX_BYTES)
     try:
-        loaded = scipy.io.loadmat(path, squeeze_me=False, struct_as_record=True)
-    except Exception as error:
+        loaded = _mat5.load(data)
+    except _mat5.DamagedError as error:
         raise FormatError(
-            f"{path.name}: not readable as MATLAB 5 up to byte {size} ({error}); "
-            "the file may be truncated; copy it again"
+            f"{path.name}: {error}: the file is truncated or damaged; copy it again"
         ) from None
-    structs = {k: v for k, v in loaded.items() if not k.startswith("__")}
-    for name, value in structs.items():
-        names = getattr(value.dtype, "names", None) or ()
-        if all(field in names for field in _FIELDS):
-            return {name: _spectrum(path, {n: value[n][0, 0] for n in names})}
+    for name, value in loaded.items():
+        if isinstance(value, dict) and all(field in value for field in _FIELDS):
+            return {name: _spectrum(path, value)}
     raise FormatError(
-        f"{path.name}: no struct with {', '.join(_FIELDS)} (found: {', '.join(structs) or 'none'})"
+        f"{path.name}: no struct with {', '.join(_FIELDS)} (found: {', '.join(loaded)})"
     )
 
 
 def _spectrum(path: Path, fields: dict[str, Any]) -> Any:
     data: npt.NDArray = np.asarray(fields["data"])
+    if data.dtype == object and data.size:
+        data = np.asarray(data.ravel()[0])
     if data.ndim == 3:  # hypercomplex: the first is the ordinary part
         data = data[0]
     if data.ndim != 2 or data.dtype.kind not in "fc" or not 2 <= data.size <= MAX_POINTS:
         raise FormatError(
             f"{path.name}: data of shape {data.shape} and type {data.dtype}; 1D or 2D expected"
         )
-    spec, ref = _row(fields["spec"]), _row(fields["ref"])
-    freq, width = _row(fields.get("freq", fields["ref"])), _row(fields["sw"])
-    axes = np.asarray(fields["xaxArray"], dtype=object).ravel()
-    x = np.asarray(axes[-1] if axes.dtype == object and len(axes) == len(spec) else axes)
-    x = np.asarray(x.ravel() if x.dtype != object else fields["xaxArray"].ravel(), dtype=float)
+    spec, ref = _row(path, fields, "spec"), _row(path, fields, "ref")
+    freq = _row(path, fields, "freq" if "freq" in fields else "ref")
+    width = _row(path, fields, "sw")
+    axes = np.asarray(fields["xaxArray"])
+    if axes.dtype == object:  # one array per dimension
+        axes = np.asarray(axes.ravel()[-1])
+    elif axes.ndim == 2 and axes.shape[0] == len(spec) > 1:
+        axes = axes[-1]
+    if axes.dtype.kind not in "fiu":
+        raise FormatError(f"{path.name}: xaxArray holds {axes.dtype}, not numbers")
+    x = axes.ravel().astype(float)
     if x.size != data.shape[-1]:
         raise FormatError(
             f"{path.name}: {x.size} axis values for {data.shape[-1]} points; save it again"
@@ -108,8 +111,11 @@ def _spectrum(path: Path, fields: dict[str, Any]) -> Any:
     return raw(values.astype(complex), dwell, attrs=attrs, source=record, outer=outer)
 
 
-def _row(value: Any) -> list[float]:
-    return [float(v) for v in np.asarray(value, dtype=float).ravel()]
+def _row(path: Path, fields: dict[str, Any], name: str) -> list[float]:
+    values = np.asarray(fields[name])
+    if values.dtype.kind not in "fiub" or not values.size:
+        raise FormatError(f"{path.name}: {name} holds {values.dtype} of size {values.size}")
+    return [float(v) for v in values.ravel()]
 
 
 FORMATS = (
