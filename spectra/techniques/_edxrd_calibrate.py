@@ -38,10 +38,9 @@ Group = tuple[tuple[float, float], ...]
 
 def _pairs(lines: tuple[tuple[float, float], ...], *, beta: bool = True) -> list[Group]:
     """K lines as groups that a detector does not resolve: (Ka1 + Ka2), (Kb1,3), ..."""
-    alpha = lines[:2]
-    groups: list[Group] = [((alpha[0][0], 1.0), (alpha[1][0], alpha[1][1]))]
+    groups: list[Group] = [((lines[0][0], 1.0), (lines[1][0], lines[1][1]))]
     if beta:
-        groups.append(((lines[2][0], 1.0), (lines[3][0], lines[3][1] / lines[2][1])))
+        groups.append(tuple((e, w / lines[2][1]) for e, w in lines[2:4]))
     return groups
 
 

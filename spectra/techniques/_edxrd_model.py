@@ -14,11 +14,13 @@ from ..component import Component, Components, Curve, Param, SubLine
 from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._edxrd_axis import channel_width
+from ._edxrd_cells import refined
 from ._edxrd_physics import (
     FLUORESCENCE,
     Detector,
     Incident,
     PhaseLines,
+    measured_factors,
     phase_lines,
     with_escape,
 )
@@ -43,6 +45,11 @@ class Model(Settings):
         "common",
         description="common: one strain for all phases (also takes up a drift of the angle); each: "
         "one lattice per phase; fixed: library cells",
+    )
+    cells: Literal["refined", "library"] = Field(
+        "refined",
+        description="where cells start: refined on the spectra with most of a phase, or as in the "
+        "library",
     )
     strain_range: float = Field(
         0.01, gt=0, le=0.05, description="largest relative change of a cell"
@@ -116,7 +123,7 @@ def propose(
     Returns
     -------
     Components
-        Per phase ``<species>`` (in Pawley mode ``<species>_<hkl>`` too), ``<element>_K`` for
+        Per phase ``<species>`` (in Pawley mode ``<species>_<hkl>`` too), ``<element>_Ka`` ... for
         fluorescence and ``background_<n>``; common parameters ``strain`` and ``broadening`` where
         asked for. ``center`` of a phase is the energy of its strongest line: see `lattice`.
 
@@ -152,6 +159,7 @@ def propose(
             x[-1] + margin[1],
             incident,
             settings.weakest,
+            measured_factors(ds.attrs, name),
         )
         if not lines.energy.size:
             continue
@@ -163,7 +171,22 @@ def propose(
         return Components([])
     items += _fluorescence(ds, x, detector, settings)
     items += background(x, settings.background)
-    return started(ds, Components(items, common))
+    made = Components(items, common)
+    if settings.cells == "refined" and settings.mode == "intensities":
+        made = _moved(made, refined(ds, made, settings.strain_range), settings)
+    return started(ds, made)
+
+
+def _moved(components: Components, factors: dict[str, float], settings: Model) -> Components:
+    """Return the components with their line positions multiplied."""
+    items = []
+    for c in components:
+        factor = factors.get(c.name, 1.0)
+        if factor != 1.0:
+            center = _center(c.params["center"].value * factor, settings)
+            c = c.model_copy(update={"params": {**c.params, "center": center}})
+        items.append(c)
+    return Components(items, components.common)
 
 
 def sublines(
@@ -286,30 +309,38 @@ def _fluorescence(ds: xr.Dataset, x: Array, detector: Detector, settings: Model)
     for element in told:
         if element not in FLUORESCENCE:
             raise ModelError(f"fluorescence {element!r}: allowed: {', '.join(FLUORESCENCE)}")
-        own = np.array([line for line in FLUORESCENCE[element] if x[0] < line[0] < x[-1]])
-        if not own.size:
-            continue
-        energy, strength, parent = with_escape(own[:, 0], own[:, 1], detector)
-        base = float(detector.fwhm(own[0, 0], fluorescence=True))
-        width = detector.fwhm(own[:, 0], fluorescence=True)[parent] / base
-        area = strength * channel_width(ds, energy)
-        out.append(
-            Component(
-                name=f"{element}_K",
-                shape="gaussian",
-                role="background",
-                params={
-                    "area": Param(value=1.0),
-                    "center": Param(value=float(own[0, 0]), vary=False),
-                    "fwhm": Param(value=base, vary=False),
-                },
-                lines=tuple(
-                    SubLine(position=float(e - own[0, 0]), weight=float(a), width=float(w))
-                    for e, a, w in zip(energy, area / area.sum(), width, strict=True)
-                ),
-            )
-        )
+        lines = FLUORESCENCE[element]
+        groups = {
+            "Ka": lines[:2],
+            **{f"Kb{n}": (line,) for n, line in zip("132", lines[2:], strict=True)},
+        }
+        for label, group in groups.items():
+            own = np.array([line for line in group if x[0] < line[0] < x[-1]])
+            if own.size:
+                out.append(_fluorescent(ds, f"{element}_{label}", own, detector))
     return out
+
+
+def _fluorescent(ds: xr.Dataset, name: str, own: Array, detector: Detector) -> Component:
+    """Lines of one shell to one shell; filters change the ratios of the others."""
+    energy, strength, parent = with_escape(own[:, 0], own[:, 1], detector)
+    base = float(detector.fwhm(own[0, 0], fluorescence=True))
+    width = detector.fwhm(own[:, 0], fluorescence=True)[parent] / base
+    area = strength * channel_width(ds, energy)
+    return Component(
+        name=name,
+        shape="gaussian",
+        role="background",
+        params={
+            "area": Param(value=1.0),
+            "center": Param(value=float(own[0, 0]), vary=False),
+            "fwhm": Param(value=base, vary=False),
+        },
+        lines=tuple(
+            SubLine(position=float(e - own[0, 0]), weight=float(a), width=float(w))
+            for e, a, w in zip(energy, area / area.sum(), width, strict=True)
+        ),
+    )
 
 
 def background(x: Array, number: int) -> list[Component]:

@@ -108,9 +108,9 @@ def simulate(
     incident = incident_of_wiggler(s.low_keV, s.high_keV)
     names = [n for n in map(str, history["species"].values) if library[n].structures]
     told = history["amount"]
-    amount: Array = np.stack(
+    amount = np.asarray(
         [np.interp(time, history["time"].values, told.sel(species=n).values) for n in names]
-    ).astype(np.float64)
+    )
     truth = _profile(names, amount, position, library, s)
     drift = s.drift * np.sin(2.0 * np.pi * 0.8 * np.arange(s.times) / max(s.times - 1, 1) + 0.4)
     unit = np.zeros((len(names), s.times, s.channels))

@@ -14,13 +14,17 @@ from ..component import Component, Components
 from ..errors import ModelError
 from ._edxrd_calibrate import Known, Sources, StandardPowder, known, sources, standard
 from ._edxrd_correct import DeadTime, IncidentSpectrum, Mask, dead_time, incident, mask
+from ._edxrd_intensities import Intensities, intensities
+from ._edxrd_lattice import lattice, library_energy, texture
 from ._edxrd_model import Model, propose
-from ._edxrd_physics import Detector, Incident, phase_lines
+from ._edxrd_physics import Detector, Incident, measured_factors, phase_lines
 from ._edxrd_simulate import Simulation, molar_volume, simulate
 from .base import Quantification, Quantity, Step, Technique
 
 if TYPE_CHECKING:
     from references import Library
+
+__all__ = ["TECHNIQUE", "lattice", "texture"]
 
 TEXTURE = (
     "Amounts hold for an untextured powder with many grains in the gauge: fit once with "
@@ -91,6 +95,7 @@ def area_per_volume(component: Component, attrs: Mapping[str, Any], library: Lib
             f"quantify edxrd: component {component.name!r} has no powder lines or the fit no "
             "two_theta_deg; make the components with propose"
         )
+    energy = library_energy(component.species, energy, attrs, library)
     lines = phase_lines(
         component.species,
         library,
@@ -98,15 +103,11 @@ def area_per_volume(component: Component, attrs: Mapping[str, Any], library: Lib
         energy * (1.0 - 1e-6),
         energy * (1.0 + 1e-6),
         Incident.of(attrs),
+        factors=measured_factors(attrs, component.species),
     )
-    if lines.energy.size != 1:
-        raise ModelError(
-            f"quantify edxrd: {component.name!r} is not at a line of {component.species} at "
-            f"{float(attrs['two_theta_deg']):g} deg; propose again"
-        )
     c0, c1, c2 = (float(attrs.get(f"c{i}_keV", 0.0)) for i in range(3))
     width = (c1**2 + 4.0 * c2 * (energy - c0)) ** 0.5  # dE/dch at that energy
-    return float(lines.strength[0]) * width / main.weight
+    return float(lines.strength.max()) * width / main.weight
 
 
 def blended(phases: list[Component], detector: Detector) -> list[str]:
@@ -138,6 +139,7 @@ TECHNIQUE = Technique(
     corrections={
         "dead_time": Step(DeadTime, dead_time),
         "incident": Step(IncidentSpectrum, incident),
+        "intensities": Step(Intensities, intensities),
         "mask": Step(Mask, mask),
     },
     settings=Model,

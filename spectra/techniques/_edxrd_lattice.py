@@ -1,0 +1,172 @@
+"""Lattice parameters, strain and texture from fits of EDXRD (and of XRD in the same way)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from ..component import Components
+from ..errors import ModelError
+from ._edxrd_physics import Incident, measured_factors, phase_lines
+
+if TYPE_CHECKING:
+    from references import Library
+
+Array = npt.NDArray[np.float64]
+
+
+def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
+    """Return lattice parameters of every phase from the fitted line positions.
+
+    ``a = a_library E_library / E_fitted``, one factor for all axes of a cell.
+
+    Parameters
+    ----------
+    fit : xr.Dataset
+        A FitResult of EDXRD whose components came from ``propose``.
+    library : references.Library, optional
+
+    Returns
+    -------
+    xr.Dataset
+        ``a``, ``b``, ``c`` with ``a_stderr`` ... in angstrom and ``strain``, ``strain_stderr``
+        (against the library cell) on ``(*outer, species)``. NaN where the area is below three of its
+        standard errors: what is not there has no lattice.
+
+    Raises
+    ------
+    ModelError
+        If the fit holds no phase with powder lines.
+    """
+    import references
+    from references.diffraction import structure_data
+
+    library = library or references.load()
+    components = Components.model_validate(json.loads(fit.attrs["components"]))
+    phases = [c for c in components if c.species and c.lines and c.name == c.species]
+    if not phases:
+        raise ModelError("lattice: the fit holds no phase with powder lines; propose species first")
+    names = [str(p) for p in fit["param"].values]
+    outer = tuple(str(d) for d in fit["value"].dims[:-1])
+    strain, error = [], []
+    for c in phases:
+        assert c.species is not None
+        k, area = names.index(f"{c.name}.center"), names.index(f"{c.name}.area")
+        found = fit["value"].values[..., k]
+        true = library_energy(c.species, c.params["center"].value, fit.attrs, library)
+        seen = fit["value"].values[..., area] > 3.0 * fit["stderr"].values[..., area]
+        strain.append(np.where(seen, true / found - 1.0, np.nan))
+        error.append(np.where(seen, fit["stderr"].values[..., k] / found, np.nan))
+    dims = (*outer, "species")
+    e, s = np.stack(strain, -1), np.stack(error, -1)
+    out = xr.Dataset(
+        {"strain": (dims, e, {"units": "1"}), "strain_stderr": (dims, s, {"units": "1"})},
+        coords={
+            **{c: fit[c] for c in fit.coords if set(fit[c].dims) <= set(outer)},
+            "species": np.array([c.species for c in phases], dtype=str),
+        },
+    )
+    for axis in "abc":
+        cell = np.array([getattr(structure_data(str(c.species), library), axis) for c in phases])
+        out[axis] = (dims, cell * (1.0 + e), {"units": "angstrom"})
+        out[f"{axis}_stderr"] = (dims, cell * s, {"units": "angstrom"})
+    return out
+
+
+def library_energy(species: str, energy: float, attrs: Any, library: Library) -> float:
+    """Return the energy of the library's line that a component's ``center`` stands for.
+
+    Raises
+    ------
+    ModelError
+        If no strong line is near.
+    """
+    lines = phase_lines(
+        species,
+        library,
+        float(attrs["two_theta_deg"]),
+        0.94 * energy,
+        1.06 * energy,
+        Incident.of(attrs),
+        factors=measured_factors(attrs, species),
+    )
+    if not lines.energy.size:
+        raise ModelError(f"{species}: no line near {energy:g} keV at this angle; propose again")
+    strong = lines.strength > 0.3 * lines.strength.max()
+    return float(lines.energy[strong][np.argmin(np.abs(lines.energy[strong] - energy))])
+
+
+def texture(fit: xr.Dataset, species: str, library: Library | None = None) -> xr.Dataset:
+    """Compare the free intensities of a Pawley fit with those of a random powder.
+
+    Parameters
+    ----------
+    fit : xr.Dataset
+        A FitResult with ``mode="pawley"``.
+    species : str
+        The phase.
+    library : references.Library, optional
+
+    Returns
+    -------
+    xr.Dataset
+        ``ratio(*outer, line)``: measured over expected, 1 on average; ``scatter(*outer)``: the
+        standard deviation of ln(ratio) beyond its counting error; ``flag(*outer)``: ``textured``
+        where it exceeds 0.35 (a fifth of all lines off by more than 1.6), so that amounts from
+        tied intensities must not be trusted.
+
+    Raises
+    ------
+    ModelError
+        If fewer than four lines are there.
+    """
+    import references
+
+    library = library or references.load()
+    components = Components.model_validate(json.loads(fit.attrs["components"]))
+    own = [c for c in components if c.species == library[species].id]
+    if len(own) < 4:
+        raise ModelError(
+            f"texture: {len(own)} free lines of {species}; propose with mode='pawley' and four or "
+            "more lines in range"
+        )
+    names = [str(p) for p in fit["param"].values]
+    expected = []
+    for c in own:
+        at = c.params["center"].value
+        low = min(line.position for line in c.lines if line.weight > 0.05) * at
+        high = max(line.position for line in c.lines) * at
+        lines = phase_lines(
+            str(c.species),
+            library,
+            float(fit.attrs["two_theta_deg"]),
+            low * (1 - 1e-6),
+            high * (1 + 1e-6),
+            Incident.of(fit.attrs),
+        )
+        expected.append(float(lines.strength.sum()))
+    index = [names.index(f"{c.name}.area") for c in own]
+    value, error = fit["value"].values[..., index], fit["stderr"].values[..., index]
+    ratio = value / np.array(expected)
+    sure = (value > 3.0 * error) & (np.array(expected) > 0.02 * max(expected))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log = np.where(sure, np.log(ratio), np.nan)
+        middle = np.nanmedian(log, axis=-1, keepdims=True)
+        noise = np.nanmean(np.where(sure, (error / value) ** 2, np.nan), axis=-1)
+        scatter = np.sqrt(np.maximum(np.nanvar(log - middle, axis=-1) - noise, 0.0))
+    outer = tuple(str(d) for d in fit["value"].dims[:-1])
+    few = sure.sum(axis=-1) < 4
+    flag = np.where(few, 2, (scatter > 0.35).astype(int)).astype(np.uint8)
+    return xr.Dataset(
+        {
+            "ratio": ((*outer, "line"), ratio / np.exp(middle), {"units": "1"}),
+            "scatter": (outer, np.where(few, np.nan, scatter), {"units": "1"}),
+            "flag": (outer, flag, {"flag_values": np.arange(3, dtype=np.uint8),
+                                   "flag_meanings": "powder textured too_few_lines"}),
+        },
+        coords={"line": [c.name for c in own]},
+    )  # fmt: skip
