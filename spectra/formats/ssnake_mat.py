@@ -3,8 +3,8 @@
 Fields: ``data`` (complex, rows x points), ``freq``, ``sw``, ``ref`` (Hz, per dimension), ``spec``
 (1: transformed), ``xaxArray`` (s, or Hz offset from ``ref``), ``history``. So ppm is ``1e6
 xaxArray / ref``, or against ``freq`` where ``ref`` is not set. Rows of a second, not
-transformed dimension are numbered (``scan``). The nucleus is not stored; the frequency says which it
-may be. No uncertainty is stored.
+transformed dimension are numbered (``scan``). The nucleus is not stored; the frequency says which
+it may be. No uncertainty is stored.
 """
 
 from __future__ import annotations
