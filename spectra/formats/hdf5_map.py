@@ -66,9 +66,19 @@ def _sniff(head: bytes, path: Path) -> bool:
         with h5py.File(path, "r") as file:
             if "_NCProperties" in file.attrs or "convention" in file.attrs:
                 return False
+            if any(_photoemission(file[key]) for key in file):
+                return False
             return bool(_p61a(file)) or _becquerel(file) or bool(_nxdata(file))
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         return False
+
+
+def _photoemission(entry: Any) -> bool:
+    """Whether an entry follows NXxps or NXmpes, which have a reader of their own."""
+    definition = entry.get("definition") if hasattr(entry, "keys") else None
+    value = definition[()] if definition is not None else b""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return text.startswith(("NXxps", "NXmpes"))
 
 
 def read(path: Path, options: Options) -> Regions:

@@ -28,6 +28,7 @@ import xarray as xr
 
 from ..convention import spectrum
 from ..errors import ConventionError, FormatError
+from ._xps import unknown, with_reference_lines
 from .base import Format, Options, Regions, read_bytes, source
 
 _IDENTIFIER = "VAMAS Surface Chemical Analysis Standard Data Transfer Format 1988 May 4"
@@ -126,7 +127,8 @@ def read(path: Path, options: Options) -> Regions:
         lines.at += 1
     header = _header(lines)
     blocks = [_block(lines, header, number + 1) for number in range(header.blocks)]
-    return _regions(path, header, [b for b in blocks if b.technique in _ELECTRONS], blocks)
+    chosen = [b for b in blocks if b.technique in _ELECTRONS]
+    return with_reference_lines(_regions(path, header, chosen, blocks))
 
 
 def _header(lines: _Lines) -> _Header:
@@ -249,7 +251,9 @@ def _date(parts: list[float]) -> str:
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
 
 
-def _regions(path: Path, header: _Header, chosen: list[_Block], every: list[_Block]) -> Regions:
+def _regions(
+    path: Path, header: _Header, chosen: list[_Block], every: list[_Block]
+) -> dict[str, xr.Dataset]:
     if not chosen:
         found = ", ".join(sorted({b.technique or "blank" for b in every})) or "no block"
         raise FormatError(f"{path.name}: no XPS or UPS block in it (found: {found})")
@@ -368,7 +372,7 @@ def _spectrum(path: Path, header: _Header, blocks: list[_Block], name: str) -> x
             units="counts/s" if per_second else "counts",
             outer=outer,
             extra=extra,
-            attrs={k: v for k, v in attrs.items() if v not in ("", None)},
+            attrs={k: v for k, v in attrs.items() if not unknown(v)},
             source=source(path, "iso_vamas", name),
         )
     except ConventionError as error:

@@ -1,0 +1,192 @@
+"""CasaXPS exports of spectra with their fits: tab-separated (.txt) and comma-separated (.csv).
+
+Tab separated: per block ``Cycle n:<sample>:<region>``, characteristic energy (eV) and acquisition
+time (s), rows Name/Position/FWHM/Area/Lineshape with one column per component, then columns K.E.,
+Counts, components, background, envelope, blank, B.E., CPS and the same in CPS. Comma separated: two
+empty rows, characteristic energy and acquisition time, a header ``BE_..., CPS_..., <components>,
+Background_..., Envelope_...``.
+
+The binding energies of the file are taken as CasaXPS shows them, calibrated if they were there.
+Intensities are the counts where the file holds them, else counts per second with the counting error
+where they are whole counts over the acquisition time. The fit is kept beside the data as it stands:
+``reported_background``, ``reported_envelope``, ``reported_components(component, binding_energy)``
+(each on the background), and positions, widths, areas and line shapes in attrs
+``casaxps_components`` (JSON).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import FormatError
+from ._xps import decimal, region, region_name, unique, with_reference_lines
+from .base import Format, Options, Regions, read_bytes
+
+_CYCLE = re.compile(r"^Cycle (\d+):(.*):([^:]*)$")
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Whether the line of characteristic energy stands where CasaXPS puts it."""
+    lines = head.decode("latin-1").splitlines()
+    if len(lines) < 4:
+        return False
+    tabbed = lines[0].startswith("Cycle ") and "Characteristic Energy eV" in lines[1]
+    return tabbed or lines[2].startswith("Characteristic Energy eV")
+
+
+def read(path: Path, options: Options) -> Regions:
+    """Read all blocks."""
+    lines = read_bytes(path, limit=512 * 1024**2).decode("latin-1").splitlines()
+    tabbed = lines[0].startswith("Cycle ")
+    return with_reference_lines(_tabbed(path, lines) if tabbed else _commas(path, lines))
+
+
+def _tabbed(path: Path, lines: list[str]) -> dict[str, xr.Dataset]:
+    heads = [k for k, line in enumerate(lines) if _CYCLE.match(line)]
+    named = [_CYCLE.match(lines[k]) for k in heads]
+    several = len({m[2] for m in named if m}) > 1
+    regions: dict[str, xr.Dataset] = {}
+    for number, start in enumerate(heads):
+        stop = heads[number + 1] if number + 1 < len(heads) else len(lines)
+        block = [line.split("\t") for line in lines[start:stop]]
+        match = named[number]
+        assert match is not None
+        label = region_name(match[3]) + (f" ({match[2]})" if several else "")
+        name = unique(label, regions)
+        if len(block) < 10:
+            raise FormatError(f"{path.name}: line {stop}: block {name!r} is cut off")
+        head = next((k for k, row in enumerate(block) if row[0].strip() == "K.E."), None)
+        if head is None or "B.E." not in block[head]:
+            raise FormatError(f"{path.name}: block {name!r} has no columns K.E. and B.E.")
+        columns = [c.strip() for c in block[head]]
+        table = _table(path, block[head + 1 :], len(columns), start + head + 2, name)
+        be = columns.index("B.E.")
+        parts = {row[0].strip(): [w.strip() for w in row] for row in block[2:head]}
+        where = [k for k, w in enumerate(parts.get("Name", [])) if k > 1 and w]
+        about = [
+            {key: parts[key][k] for key in ("Name", "Position", "FWHM", "Area", "Lineshape")}
+            for k in where
+            if all(len(parts.get(key, [])) > k for key in ("Position", "FWHM", "Area", "Lineshape"))
+        ]
+        regions[name] = _region(
+            path,
+            name,
+            table[:, be],
+            table[:, 1],
+            "counts",
+            *_characteristic(block[1]),
+            columns[2 : be - 1],
+            table[:, 2 : be - 1],
+            about,
+            match[2],
+        )
+    return regions
+
+
+def _commas(path: Path, lines: list[str]) -> dict[str, xr.Dataset]:
+    rows = [line.split(",") for line in lines]
+    if len(rows) < 6 or not rows[3][0].startswith("BE_"):
+        raise FormatError(f"{path.name}: line 4: no columns BE_ and CPS_: the file is truncated")
+    block = rows[3][0][3:].strip()
+    columns = [c.strip().removesuffix(f"_{block}") for c in rows[3]]
+    table = _table(path, rows[4:], len(columns), 5, block)
+    name = region_name(re.sub(r"\s+\d+$", "", block))
+    return {
+        name: _region(
+            path,
+            name,
+            table[:, 0],
+            table[:, 1],
+            "counts/s",
+            *_characteristic(rows[2]),
+            columns[2:],
+            table[:, 2:],
+            [],
+            path.stem,
+        )
+    }
+
+
+def _characteristic(words: list[str]) -> tuple[float, float]:
+    """Return photon energy and acquisition time, 0 where absent."""
+    plain = [w.strip() for w in words]
+    found = []
+    for key in ("Characteristic Energy eV", "Acquisition Time s"):
+        at = plain.index(key) + 1 if key in plain else len(plain)
+        try:
+            found.append(float(plain[at]))
+        except (IndexError, ValueError):
+            found.append(0.0)
+    return found[0], found[1]
+
+
+def _table(path: Path, rows: list[list[str]], columns: int, first: int, name: str) -> np.ndarray:
+    kept = []
+    for k, row in enumerate(rows):
+        if not any(w.strip() for w in row):
+            continue
+        if len(row) < columns:
+            raise FormatError(
+                f"{path.name}: line {first + k}: {len(row)} of {columns} columns in {name!r}: the "
+                "file is truncated; export it again"
+            )
+        words = row[:columns]
+        kept.append([decimal(w, path, first + k, "value") if w.strip() else np.nan for w in words])
+    if len(kept) < 2:
+        raise FormatError(f"{path.name}: block {name!r} holds no values: the file is truncated")
+    return np.array(kept)
+
+
+def _region(
+    path: Path,
+    name: str,
+    energy: np.ndarray,
+    values: np.ndarray,
+    units: str,
+    photon: float,
+    seconds: float,
+    columns: list[str],
+    table: np.ndarray,
+    about: list[dict[str, str]],
+    sample: str,
+) -> xr.Dataset:
+    extra: dict[str, tuple[tuple[str, ...], np.ndarray, str]] = {}
+    plain = [c.casefold() for c in columns]
+    for key in ("background", "envelope"):
+        hit = [k for k, c in enumerate(plain) if c.startswith(key)]
+        if hit:
+            extra[f"reported_{key}"] = (("binding_energy",), table[:, hit[0]], units)
+    parts = [k for k, c in enumerate(plain) if c and not c.startswith(("background", "envelope"))]
+    attrs: dict[str, Any] = {"photon_energy_eV": photon or None, "sample": sample}
+    if parts:
+        extra["reported_components"] = (("component", "binding_energy"), table[:, parts].T, units)
+        attrs["casaxps_components"] = json.dumps(about or [{"Name": columns[k]} for k in parts])
+    return region(
+        path,
+        "casaxps_txt",
+        name,
+        energy,
+        values,
+        units=units,
+        attrs=attrs,
+        seconds=seconds,
+        extra=extra,
+    )
+
+
+FORMATS = (
+    Format(
+        name="casaxps_txt",
+        title="CasaXPS text and csv exports",
+        suffixes=(".txt", ".csv"),
+        techniques=("xps",),
+        sniff=sniff,
+        read=read,
+    ),
+)

@@ -1,0 +1,158 @@
+"""Scienta SES text export: ``[Info]``, then ``[Region n]``, ``[Info n]``, ``[Data n]`` per region.
+
+``[Region]`` names the dimensions with their scales; the first column of ``[Data]`` is dimension 1
+again, the others are the values along dimension 2 (angle or position). ``Energy Scale`` in
+``[Info]`` says whether dimension 1 is a kinetic or a binding energy; ``Excitation Energy`` turns
+one into the other. Intensities are kept; with ``DetectorMode=ADC`` they are arbitrary units, else
+counts where they are whole. Uncertainties: only those of counting, for counts.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import FormatError
+from ._xps import decimal, region, region_name, unique, with_reference_lines
+from .base import Format, Options, Regions, read_bytes
+
+_SECTION = re.compile(r"^\[(.+)\]\s*$")
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Whether it starts with the info section of SES."""
+    return head.lstrip(b"\xef\xbb\xbf").startswith(b"[Info]") and b"Number of Regions=" in head
+
+
+def read(path: Path, options: Options) -> Regions:
+    """Read all regions."""
+    sections = _sections(path)
+    regions: dict[str, xr.Dataset] = {}
+    numbers = [int(n[7:]) for n in sections if re.fullmatch(r"Region \d+", n)]
+    for number in numbers:
+        about = fields(sections.get(f"Region {number}", []))
+        info = fields(sections.get(f"Info {number}", []))
+        data = sections.get(f"Data {number}")
+        if data is None:
+            raise FormatError(f"{path.name}: no [Data {number}]: the file is truncated")
+        name = unique(region_name(about.get("Region Name", f"region {number}")), regions)
+        table = _table(path, data)
+        stated = int(about.get("Dimension 1 size", "0") or 0)
+        if stated and len(table) != stated:
+            raise FormatError(
+                f"{path.name}, region {name!r}: {len(table)} rows of {stated}: the file is "
+                "truncated; export it again"
+            )
+        second = about.get("Dimension 2 scale", "").split()
+        title = about.get("Dimension 2 name", "")
+        along = [float(w) for w in second] if len(second) == table.shape[1] - 1 else None
+        regions[name] = scienta_region(
+            path,
+            "scienta_txt",
+            name,
+            table[:, 0],
+            table[:, 1:].T,
+            info | {"Energy Axis": about.get("Dimension 1 name", "")},
+            title,
+            along,
+        )
+    if not regions:
+        raise FormatError(f"{path.name}: no [Region] in it")
+    return with_reference_lines(regions)
+
+
+def scienta_region(
+    path: Path,
+    format_name: str,
+    name: str,
+    energy: np.ndarray,
+    rows: np.ndarray,
+    info: dict[str, str],
+    title: str = "",
+    along: list[float] | None = None,
+) -> xr.Dataset:
+    """Make the Spectrum of one region from SES's fields; ``rows`` has shape (slices, energies)."""
+    photon = float(info.get("Excitation Energy", "0") or 0)
+    axis = info.get("Energy Axis", "") or info.get("Energy Scale", "")
+    if "kinetic" in axis.casefold():
+        if photon <= 0:
+            raise FormatError(
+                f"{path.name}, region {name!r}: kinetic energies and no excitation energy"
+            )
+        energy = photon - energy
+    counts = info.get("DetectorMode", "").upper() != "ADC" and bool(np.all(rows == np.round(rows)))
+    attrs: dict[str, Any] = {
+        "photon_energy_eV": photon or None,
+        "pass_energy_eV": _number(info.get("Pass Energy", "")),
+        "sweeps": _number(info.get("Number of Sweeps", "")),
+        "lens_mode": info.get("Lens Mode", ""),
+        "sample": info.get("Sample", ""),
+        "instrument": info.get("Instrument", ""),
+        "measured": f"{info.get('Date', '')}T{info.get('Time', '')}".strip("T"),
+    }
+    outer: dict[str, np.ndarray] = {}
+    if rows.shape[0] > 1:
+        dim, factor = ("angle", 1.0) if "deg" in title.casefold() else ("detector", 1.0)
+        if "mm" in title:
+            dim, factor = "position", 1000.0
+        values = np.arange(rows.shape[0], dtype=float) if along is None else np.array(along)
+        outer[dim] = values * factor
+    return region(
+        path,
+        format_name,
+        name,
+        energy,
+        rows if outer else rows[0],
+        units="counts" if counts else "1",
+        attrs=attrs,
+        outer=outer,
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _sections(path: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    text = read_bytes(path, limit=512 * 1024**2).decode("latin-1")
+    for line in text.splitlines():
+        match = _SECTION.match(line)
+        if match:
+            current = found.setdefault(match[1], [])
+        else:
+            current.append(line)
+    return found
+
+
+def fields(lines: list[str]) -> dict[str, str]:
+    """Return ``key=value`` lines as a mapping."""
+    pairs = (line.partition("=") for line in lines)
+    return {k.strip(): v.strip() for k, equals, v in pairs if equals}
+
+
+def _table(path: Path, lines: list[str]) -> np.ndarray:
+    rows = [line.split() for line in lines if line.strip()]
+    if not rows or len({len(r) for r in rows}) != 1 or len(rows[0]) < 2:
+        raise FormatError(f"{path.name}: [Data] is not a table: the file is truncated")
+    return np.array([[decimal(w, path, 0, "value in [Data]") for w in row] for row in rows])
+
+
+FORMATS = (
+    Format(
+        name="scienta_txt",
+        title="Scienta SES text",
+        suffixes=(".txt",),
+        techniques=("xps",),
+        sniff=sniff,
+        read=read,
+    ),
+)
