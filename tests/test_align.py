@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from spectra.channels import channels
 
 import workbench as wb
+from spectra.channels import channels
 from workbench.errors import OrderError
 
 
@@ -21,8 +21,13 @@ def amounts(time, values, stderr, species, technique="xps", units="1") -> xr.Dat
             "stderr": (dims, stderr, {"units": units}),
             "limit": (dims, 3.29 * stderr, {"units": units}),
             "flag": (dims, np.zeros(values.shape, np.uint8), {"flag_values": [0]}),
+            "covar": ((*dims, "species_2"), stderr[..., None] ** 2 * np.eye(stderr.shape[-1])),
         },
-        coords={"time": ("time", np.asarray(time, float), {"units": "s"}), "species": species},
+        coords={
+            "time": ("time", np.asarray(time, float), {"units": "s"}),
+            "species": species,
+            "species_2": species,
+        },
     )
     ds.attrs.update(convention="amount-1", technique=technique, kind="amount", history="")
     return ds

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from spectra.channels import channels
 
 import workbench as wb
 from references.errors import InterphaseError
+from spectra.channels import channels
 from tests.test_align import amounts
 from workbench.errors import OrderError
 
@@ -34,6 +34,21 @@ def test_stoichiometric_products_agree_and_the_chi2_has_its_distribution():
         assert int(result["degrees"][0]) == 80
     # A right chi2 makes the probability uniform; its own test may fail once in 10^4.
     assert stats.kstest(probabilities, "uniform").pvalue > 1e-4
+
+
+def test_correlated_errors_are_taken_into_account():
+    # Two products that only their sum is known of: exchanged between them, nothing is wrong.
+    rng = np.random.default_rng(5)
+    good = products(np.ones(3), rng, sigma=0.1)
+    moved = rng.normal(0.0, 3.0, 40)
+    good["amount"][:, 0] += 5.0 * moved
+    good["amount"][:, 1] -= moved
+    error = np.diag([0.01, 0.01, 0.01]).astype(float)
+    error[:2, :2] += 9.0 * np.array([[25.0, -5.0], [-5.0, 1.0]])
+    good["covar"] = (good["covar"].dims, np.broadcast_to(error, good["covar"].shape).copy())
+    good["stderr"] = (good["stderr"].dims, np.sqrt(np.diagonal(error)) * np.ones((40, 3)))
+    result = wb.balance(wb.align(good), REACTION)
+    assert float(result["probability"][0]) > 1e-3
 
 
 def test_too_little_phosphide_disagrees():

@@ -15,7 +15,7 @@ from .provenance import stamp
 from .steps import record
 
 CONVENTION = "aligned-1"
-_AMOUNT = ("amount", "stderr", "limit")
+_AMOUNT = ("amount", "stderr", "limit", "covar")
 
 Array = npt.NDArray[np.float64]
 
@@ -45,9 +45,10 @@ def align(
     Returns
     -------
     xr.Dataset
-        ``<name>_amount``, ``<name>_stderr`` and ``<name>_limit`` on ``(on, ..., species)``, one
-        species coordinate for all; channels under their own names on ``on``. Outside the range
-        that a part covers, NaN. Parts without ``on`` keep their own dimensions.
+        ``<name>_amount``, ``<name>_stderr`` and ``<name>_limit`` on ``(on, ..., species)`` and
+        ``<name>_covar`` on ``(on, ..., species, species_2)``, one species coordinate for all;
+        channels under their own names on ``on``. Outside the range that a part covers, NaN. Parts
+        without ``on`` keep their own dimensions.
 
     Raises
     ------
@@ -121,12 +122,12 @@ def _grid(parts: Sequence[xr.Dataset], on: str, grid: npt.ArrayLike | None) -> A
 def _amounts_on(
     part: xr.Dataset, label: str, on: str, target: Array, species: Sequence[str]
 ) -> xr.Dataset:
-    part = part[list(_AMOUNT)].reindex(species=list(species))
+    part = part[list(_AMOUNT)].reindex(species=list(species), species_2=list(species))
     found = xr.Dataset()
     for name in _AMOUNT:
         values = part[name] if on not in part.dims else _interpolated(part, name, on, target)
         found[f"{label}_{name}"] = values.assign_attrs(part[name].attrs)
-    clashing = [d for d in found.dims if d not in (on, "species")]
+    clashing = [d for d in found.dims if d not in (on, "species", "species_2")]
     return found.rename({d: f"{label}_{d}" for d in clashing})
 
 
@@ -153,6 +154,8 @@ def _interpolated(part: xr.Dataset, name: str, on: str, target: Array) -> xr.Dat
     above = np.where(w > 0.0, values[high], 0.0)
     if name == "amount":
         result = (1.0 - w) * below + w * above
+    elif name == "covar":
+        result = (1.0 - w) ** 2 * below + w**2 * above
     else:
         result = np.sqrt(((1.0 - w) * below) ** 2 + (w * above) ** 2)
     result[outside] = np.nan

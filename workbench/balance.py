@@ -23,8 +23,9 @@ def balance(cell: xr.Dataset, reaction: str) -> xr.Dataset:
     """Check measured amounts against a reaction and against each other.
 
     For every part and product the extent is the amount divided by the stoichiometric number.
-    Within one part all products must give one extent: their weighted mean, its standard error,
-    the pull of each product from it, and ``chi2`` with its probability. Fractions and relative
+    Within one part all products must give one extent: their mean weighted with the covariance of
+    the amounts, its standard error, the pull of each product from it, and ``chi2`` with its
+    probability. Fractions and relative
     amounts carry an unknown common factor, so only the agreement of their products is tested.
     Absolute lithium (in nmol/cm2, as depth profiling gives) is held against the charge in
     ``current``: lithium found, less what was there at the first time, against charge / F.
@@ -91,34 +92,34 @@ def _products(cell: xr.Dataset, part: str, equation: Reaction) -> npt.NDArray[np
 
 
 def _tested(cell: xr.Dataset, part: str, equation: Reaction, on: str) -> xr.Dataset:
-    """Extent, pulls and chi2 of one part; dims other than ``on`` are summed over first."""
-    amount, stderr = cell[f"{part}_amount"], cell[f"{part}_stderr"]
-    extra = [d for d in amount.dims if d not in (on, "species")]
-    if extra:
-        seen = np.isfinite(amount)
-        amount = amount.where(seen).mean(extra)
-        count = seen.sum(extra)
-        stderr = np.sqrt((stderr.where(seen) ** 2).sum(extra)) / count.where(count > 0)
+    """Extent, pulls and chi2 of one part; dims other than ``on`` are averaged over first."""
+    amount, covar = _averaged(cell[f"{part}_amount"], cell[f"{part}_covar"], on)
     if on not in amount.dims:
-        amount, stderr = amount.expand_dims({on: 1}), stderr.expand_dims({on: 1})
+        # One state without a place on the common axis: by convention its end.
+        end = {on: cell[on].values[-1:]}
+        amount, covar = amount.expand_dims(end), covar.expand_dims(end)
     names = _products(cell, part, equation)
     numbers = np.array([equation.coefficients[str(n)] for n in names])
     values = amount.sel(species=names).transpose(on, "species").values / numbers
-    errors = stderr.sel(species=names).transpose(on, "species").values / numbers
-    good = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
-    weight = np.where(good, 1.0 / np.where(good, errors, 1.0) ** 2, 0.0)
-    total = weight.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        extent = np.where(
-            total > 0, (weight * np.where(good, values, 0.0)).sum(axis=1) / total, np.nan
-        )
-        extent_stderr = np.where(total > 0, 1.0 / np.sqrt(total), np.nan)
-        pull = np.where(good, (values - extent[:, None]) / errors, np.nan)
-    chi2 = float(np.nansum(pull**2))
-    degrees = int(sum(max(int(n) - 1, 0) for n in good.sum(axis=1)))
+    errors = covar.sel(species=names, species_2=names).transpose(on, "species", "species_2").values
+    errors = errors / np.outer(numbers, numbers)
+    extent, extent_stderr = np.full((2, values.shape[0]), np.nan)
+    pull = np.full(values.shape, np.nan)
+    chi2, degrees = 0.0, 0
+    for row, (value, error) in enumerate(zip(values, errors, strict=True)):
+        good = np.isfinite(value) & np.isfinite(np.diagonal(error)) & (np.diagonal(error) > 0)
+        if not good.any():
+            continue
+        inverse = np.linalg.pinv(error[np.ix_(good, good)], hermitian=True)
+        weight = inverse.sum()
+        extent[row] = inverse.sum(axis=0) @ value[good] / weight
+        extent_stderr[row] = 1.0 / np.sqrt(weight)
+        rest = value[good] - extent[row]
+        chi2 += float(rest @ inverse @ rest)
+        degrees += int(good.sum()) - 1
+        pull[row, good] = rest / np.sqrt(np.diagonal(error)[good])
     probability = float(stats.chi2.sf(chi2, degrees)) if degrees else np.nan
     verdict = 2 if not degrees else int(probability < 1e-3)
-    coords = {on: cell[on]} if on in cell[f"{part}_amount"].dims else {}
     units = str(cell[f"{part}_amount"].attrs.get("units", "1"))
     return xr.Dataset(
         {
@@ -134,8 +135,21 @@ def _tested(cell: xr.Dataset, part: str, equation: Reaction, on: str) -> xr.Data
                 {"flag_values": np.arange(3, dtype=np.uint8), "flag_meanings": " ".join(FLAGS)},
             ),
         },
-        coords={**coords, "product": names},
+        coords={on: amount[on].values, "product": names},
     )
+
+
+def _averaged(
+    amount: xr.DataArray, covar: xr.DataArray, on: str
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Average over all dims but ``on`` and species; independent spectra."""
+    extra = [d for d in amount.dims if d not in (on, "species")]
+    if not extra:
+        return amount, covar
+    count = np.isfinite(amount).sum(extra)
+    both = count.rename(species="species_2")
+    total = covar.sum(extra, skipna=True, min_count=1)
+    return amount.mean(extra), total / (count * both).where((count > 0) & (both > 0))
 
 
 def _lithium(cell: xr.Dataset, parts: list[str]) -> xr.Dataset:

@@ -7,6 +7,7 @@ fits are flagged (listed). Heavy libraries load inside the subcommand that needs
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,6 +65,13 @@ def main(argv: Sequence[str] | None = None, serve: Serve | None = None) -> int:
         return _failed("not enough memory; select a part of the data")
     except KeyboardInterrupt:
         return _failed("stopped")
+    except Exception as error:
+        if os.environ.get("INTERPHASE_TRACEBACK"):
+            raise
+        return _failed(
+            f"a fault of this program, please report it: {type(error).__name__}: {error} "
+            "(INTERPHASE_TRACEBACK=1 shows where)"
+        )
 
 
 def _failed(message: str) -> int:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from spectra.channels import channels
 
 from references.errors import InterphaseError
+from spectra.channels import channels
 
 from .provenance import stamp
 from .recipe import Campaign, Measurement, recipe_from
@@ -35,16 +35,18 @@ class Plan:
     recipe: dict[str, Any]
 
 
+def _plan(technique: str, species: list[str], **simulation: Any) -> Plan:
+    return Plan(technique, simulation, {"propose": {"species": species}})
+
+
 PLANS: dict[str, Plan] = {
-    "xps_S2p": Plan("xps", {"region": "S 2p"}, {"propose": {"species": ["Li6PS5Cl", "Li2S"]}}),
-    "xps_P2p": Plan("xps", {"region": "P 2p"}, {"propose": {"species": ["Li6PS5Cl", "Li3P"]}}),
-    "edxrd": Plan(
-        "edxrd", {}, {"propose": {"species": ["Li", "Li6PS5Cl", "Li2S", "Li3P", "LiCl"]}}
-    ),
-    "ndp": Plan("ndp", {}, {"propose": {"species": ["Li", "Li6PS5Cl"]}}),
-    "nmr_31P": Plan("nmr", {"nucleus": "31P"}, {"propose": {"species": ["Li6PS5Cl", "Li3P"]}}),
-    "nmr_7Li": Plan("nmr", {"nucleus": "7Li"}, {"propose": {"species": list(SPECIES)}}),
-    "raman": Plan("raman", {}, {"propose": {"species": ["Li6PS5Cl", "Li2S"]}}),
+    "xps_S2p": _plan("xps", ["Li6PS5Cl", "Li2S"], region="S 2p"),
+    "xps_P2p": _plan("xps", ["Li6PS5Cl", "Li3P"], region="P 2p"),
+    "edxrd": _plan("edxrd", list(SPECIES)),
+    "ndp": _plan("ndp", ["Li", "Li6PS5Cl"]),
+    "nmr_31P": _plan("nmr", ["Li6PS5Cl", "Li3P"], nucleus="31P"),
+    "nmr_7Li": _plan("nmr", list(SPECIES), nucleus="7Li"),
+    "raman": _plan("raman", ["Li6PS5Cl", "Li2S"]),
 }
 
 
@@ -202,7 +204,9 @@ def _tables(outcomes: list[Outcome], results: Path) -> tuple[list[list[str]], li
                     str(amounts["amount"].attrs["units"]),
                 ]
             )
-        # Fractions of two species sum to one: only one of the pulls is independent.
+        if amounts.attrs["kind"] == "fraction":
+            # Fractions sum to one: the first species tells nothing that the others do not.
+            pull = pull.isel(species=slice(1, None))
         values = pull.values[np.isfinite(pull.values)]
         pulls.append(
             [outcome.name, str(values.size), f"{values.mean():+.3f}", f"{values.std():.3f}"]

@@ -234,6 +234,8 @@ class Campaign(Frozen):
         for name in value:
             if not name.replace("-", "_").isidentifier():
                 raise ValueError(f"{name!r}: use letters, digits, _ and - only")
+            if name in ("cell", "balance"):
+                raise ValueError(f"{name!r} is the name of a result; choose another")
         return value
 
     def to_yaml(self, path: str | PathLike[str] | None = None) -> str:

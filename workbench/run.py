@@ -27,6 +27,7 @@ from .fit import fit
 from .provenance import versions
 from .quantify import quantify
 from .recipe import Campaign, Measurement, Recipe, edited, read_recipe
+from .result import components_of
 from .store import load, save, write_text
 from .verbs import calibrate, correct, open, propose, select
 
@@ -309,16 +310,19 @@ def _kept(target: Path, name: str, key: str) -> xr.Dataset | None:
 
 def _conclude(campaign: Campaign, folder: Path, target: Path, done: list[Outcome]) -> None:
     """Write what the measurements say together."""
-    amounts = {o.name: target / f"{o.name}.amounts.nc" for o in done}
-    amounts = {name: path for name, path in amounts.items() if path.is_file()}
-    channels = [open(located(folder, c, campaign.campaign)) for c in campaign.channels]
-    parts = [load(path) for path in amounts.values()]
-    if not parts:
+    fits = {o.name: load(target / f"{o.name}.nc") for o in done}
+    names = [name for name, fitted in fits.items() if components_of(fitted).species]
+    if not names:
         return
-    names = [name.replace("-", "_") for name in amounts]
-    start = {name.replace("-", "_"): campaign.measurements[name].start_s for name in amounts}
-    labels = [*names, *(f"channel{i + 1}" for i in range(len(channels)))]
-    cell = align(*parts, *channels, names=labels, start=start)  # type: ignore[arg-type]
+    parts = [load(target / f"{name}.nc", "amounts") for name in names]
+    channels = [open(located(folder, c, campaign.campaign)) for c in campaign.channels]
+    labels = [name.replace("-", "_") for name in names]
+    start = {
+        label: campaign.measurements[name].start_s
+        for label, name in zip(labels, names, strict=True)
+    }
+    every = [*labels, *(f"channel{i + 1}" for i in range(len(channels)))]
+    cell = align(*parts, *channels, names=every, start=start)
     save(cell, target / "cell.nc")
     if campaign.balance is not None:
         save(balance(cell, campaign.balance), target / "balance.nc")
