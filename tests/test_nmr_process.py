@@ -193,3 +193,33 @@ def test_wrong_order_is_refused_with_the_call_that_mends_it():
         do(do(raw, "fourier"), "apodise", lorentz_Hz=1)
     with pytest.raises(ModelError, match="zero_fill to 100 points"):
         do(raw, "zero_fill", points=100)
+
+
+def test_the_recipe_of_a_processed_signal_runs_again_to_the_same_numbers():
+    import workbench as wb
+    from spectra import Component, Components, Param
+    from workbench.run import run_recipe
+
+    path = data("nmr/bruker_31P_H3PO4_reference/1") / "fid"
+    ds = wb.open(path)
+    ds = wb.correct(ds, "apodise", lorentz_Hz=50.0)
+    ds = wb.correct(ds, "fourier", points=8192)
+    ds = wb.correct(ds, "phase")
+    ds = wb.calibrate(ds, "reference", at=0.0, between=(-20.0, 20.0))
+    ds = wb.correct(ds, "noise")
+    ds = wb.correct(ds, "baseline", order=1, between=((-200.0, -100.0), (100.0, 280.0)))
+    acid = Component(
+        name="acid",
+        shape="lorentzian",
+        params={
+            "area": Param(value=1e8),
+            "center": Param(value=0.0, min=-1, max=1),
+            "fwhm": Param(value=1.0, min=0.1, max=5),
+        },
+    )
+    fit = wb.fit(ds, Components([acid]))
+    assert float(fit["value"].sel(param="acid.center")) == pytest.approx(0.0, abs=0.05)
+    recipe = wb.recipe(fit)
+    again = run_recipe(path, recipe)
+    np.testing.assert_array_equal(again.fit["value"].values, fit["value"].values)
+    np.testing.assert_array_equal(again.fit["stderr"].values, fit["stderr"].values)

@@ -397,6 +397,11 @@ def recipe(result: xr.Dataset) -> Recipe:
                 kept = ("region", "format")
                 data["open"] = {k: v for k, v in settings.items() if k in kept}
             case "calibrate" | "correct":
+                # A calibration that needs a correction first (a shift scale needs the Fourier
+                # transform) is a correction in order, where the technique offers it as one.
+                known = techniques.get(str(data["technique"])).corrections
+                if "correct" in data and settings.get("method") in known:
+                    verb = "correct"
                 data.setdefault(verb, []).append(settings)
             case "select":
                 data.setdefault("select", {}).update(settings)

@@ -314,6 +314,11 @@ TECHNIQUE = Technique(
         "magnitude": Step(NoSettings, magnitude),
         "delays": Step(Delays, delays),
         "image": Step(Image, image),
+        # Referencing comes after the transform, so it is also offered in the order of corrections.
+        "reference": Step(Reference, reference),
+        "absolute": Step(Absolute, absolute),
+        "shift": Step(Shift, shift),
+        "as_recorded": Step(AsRecorded, as_recorded),
     },
     settings=Model,
     propose=propose,
