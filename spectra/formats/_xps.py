@@ -53,7 +53,7 @@ def counted(rate: npt.ArrayLike, seconds: float) -> bool:
 def unknown(value: Any) -> bool:
     """Whether a value says nothing: absent, not a number, or VAMAS's 1e37."""
     if isinstance(value, (float, np.floating)):
-        return not abs(value) < 1e36
+        return not abs(float(value)) < 1e36
     return value is None or (isinstance(value, str) and not value)
 
 

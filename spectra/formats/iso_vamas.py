@@ -320,7 +320,7 @@ def _outer(label: str) -> tuple[str, float] | None:
 def _energies(block: _Block) -> np.ndarray:
     """Return the abscissa as binding energy, eV, in file order."""
     if block.abscissa is not None:
-        label, units, start, step = block.abscissa
+        label, _, start, step = block.abscissa
         x = start + step * np.arange(block.values.shape[0])
     else:
         (label, _), x = block.corresponding[0], block.values[:, 0]

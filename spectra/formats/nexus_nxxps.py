@@ -4,9 +4,10 @@ Every ``NXentry`` whose ``definition`` is one of them gives a region: ``data/dat
 ``data/energy`` (binding or kinetic by its attribute ``type``, turned with the photon energy of
 ``instrument/beam_probe``; some converters call a binding energy kinetic, which shows where a core
 level then does not lie in its own region). Where the detector's ``raw_data/raw`` holds scans or
-cycles, they are kept along ``scan`` or ``cycle`` (channels summed); ``data`` is their mean. A fit in the entry (``fit/data``) is kept as ``reported_background`` and
-``reported_envelope``. ``data_errors`` becomes ``uncertainty`` with origin ``reported``.
-Entries of other definitions are passed over.
+cycles, they are kept along ``scan`` or ``cycle`` (channels summed); ``data`` is their mean. A fit
+in the entry (``fit/data``) is kept as ``reported_background`` and ``reported_envelope``.
+``data_errors`` becomes ``uncertainty`` with origin ``reported``. Entries of other definitions are
+passed over.
 """
 
 from __future__ import annotations

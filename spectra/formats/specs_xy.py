@@ -86,6 +86,12 @@ def _parts(path: Path, text: str) -> list[_Part]:
 def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
     about = part.about
     stated = int(about.get("Values/Curve", "0") or 0)
+    ragged = any(len({len(row) for row in rows}) > 1 for _, rows in part.tables)
+    if ragged or any(len(row) < 2 for _, rows in part.tables for row in rows):
+        raise FormatError(
+            f"{path.name}, region {name!r}: rows of different length: the file is truncated; "
+            "export it again"
+        )
     tables = [np.array(rows) for _, rows in part.tables if rows]
     for table in tables:
         if table.ndim != 2 or (stated and len(table) != stated) or table.shape != tables[0].shape:
