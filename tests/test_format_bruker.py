@@ -180,3 +180,20 @@ def test_experiments_of_two_nuclei_are_two_regions(tmp_path):
     found = formats.read(tmp_path / "set")
     assert list(found) == ["31P", "7Li"]
     assert all(ds.sizes.keys() == {"chemical_shift"} for ds in found.values())
+
+
+def test_text_exports_are_read(tmp_path):
+    folder = data(OPERANDO) / "1"
+    text, binary = only(folder / "pdata/1/ascii-spec.txt"), only(folder)
+    assert text.sizes == {"chemical_shift": 8192}
+    np.testing.assert_allclose(text["intensity"].values, binary["intensity"].values, atol=0.5)
+    assert text.attrs["reference_MHz"] == pytest.approx(binary.attrs["reference_MHz"], rel=1e-4)
+    path = tmp_path / "a.txt"
+    head = "# File created = Monday\n# LEFT = 10.0 ppm. RIGHT = -10.0 ppm.\n# SIZE = 5\n"
+    path.write_text(head + "1.0\n2.0\n9.0\n4.0\n5.0\n")
+    ds = only(path)
+    np.testing.assert_allclose(ds["chemical_shift"].values, [-10, -5, 0, 5, 10])
+    np.testing.assert_allclose(ds["intensity"].values, [5, 4, 9, 2, 1])
+    path.write_text(head + "1.0\n2.0\n")
+    with pytest.raises(FormatError, match="2 values, SIZE says 5"):
+        formats.read(path)
