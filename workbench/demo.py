@@ -6,6 +6,7 @@ files.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -35,17 +36,25 @@ class Plan:
     recipe: dict[str, Any]
 
 
-def _plan(technique: str, species: list[str], **simulation: Any) -> Plan:
-    return Plan(technique, simulation, {"propose": {"species": species}})
+def _plan(
+    technique: str,
+    species: Sequence[str],
+    *,
+    simulation: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Plan:
+    proposal = {"species": list(species), "settings": dict(settings or {})}
+    return Plan(technique, dict(simulation or {}), {"propose": proposal})
 
 
 PLANS: dict[str, Plan] = {
-    "xps_S2p": _plan("xps", ["Li6PS5Cl", "Li2S"], region="S 2p"),
-    "xps_P2p": _plan("xps", ["Li6PS5Cl", "Li3P"], region="P 2p"),
-    "edxrd": _plan("edxrd", list(SPECIES)),
+    "xps_S2p": _plan("xps", ["Li6PS5Cl", "Li2S"], simulation={"region": "S 2p"}),
+    "xps_P2p": _plan("xps", ["Li6PS5Cl", "Li3P"], simulation={"region": "P 2p"}),
+    # The simulated cells are those of the library: nothing to refine.
+    "edxrd": _plan("edxrd", SPECIES, settings={"cells": "library"}),
     "ndp": _plan("ndp", ["Li", "Li6PS5Cl"]),
-    "nmr_31P": _plan("nmr", ["Li6PS5Cl", "Li3P"], nucleus="31P"),
-    "nmr_7Li": _plan("nmr", list(SPECIES), nucleus="7Li"),
+    "nmr_31P": _plan("nmr", ["Li6PS5Cl", "Li3P"], simulation={"nucleus": "31P"}),
+    "nmr_7Li": _plan("nmr", SPECIES, simulation={"nucleus": "7Li"}),
     "raman": _plan("raman", ["Li6PS5Cl", "Li2S"]),
 }
 

@@ -86,7 +86,7 @@ def plating(settings: Plating | None = None) -> xr.Dataset:
         "Li6PS5Cl": s.electrolyte_nmol_cm2 - extent,
         **{name: number * extent for name, number in _FORMED.items()},
     }
-    resistance = 40.0 + 60.0 * extent / s.electrolyte_nmol_cm2  # ohm cm2
+    resistance = 40.0 + 900.0 * extent / s.electrolyte_nmol_cm2  # ohm cm2
     voltage = -1e-3 * s.current_mA_cm2 * resistance - 0.012 * np.exp(-time / 600.0)
     history = xr.Dataset(
         {
