@@ -336,3 +336,34 @@ def test_integrals_have_the_errors_their_noise_makes():
         assert spread == pytest.approx(float(got["stderr"].sel(region=region)[0]), rel=0.1)
     with pytest.raises(FitError, match="holds 0 points"):
         integrals(ds, {"far": (300, 400)})
+
+
+def test_a_recipe_alone_reproduces_the_phosphate_fit(tmp_path):
+    from workbench.errors import RecipeError
+    from workbench.nmr_recipe import read_sites_recipe
+
+    text = """
+version: 1
+spinning_Hz: {value: 6000, min: 5900, max: 6100}
+sites:
+  - name: P
+    kind: csa
+    params:
+      {shift: {value: 7}, zeta: {value: 80}, eta: {value: 0.3}, lorentz: {value: 200},
+       gauss: {value: 100}}
+"""
+    (tmp_path / "p.yaml").write_text(text)
+    recipe = read_sites_recipe(tmp_path / "p.yaml")
+    path = data("nmr/dmfit/31P_phosphate_MAS_6kHz.fxmla")
+    fit = recipe.run(path)
+    assert fit["P.zeta"][0] == pytest.approx(88.35, abs=0.235)
+    recipe.to_yaml(tmp_path / "again.yaml")
+    again = read_sites_recipe(tmp_path / "again.yaml").run(path)
+    assert fit.table.attrs["recipe"] == (tmp_path / "again.yaml").read_text()
+    np.testing.assert_array_equal(again.table["value"].values, fit.table["value"].values)
+    (tmp_path / "p.yaml").write_text(text.replace("kind: csa", "kind: cas"))
+    with pytest.raises(RecipeError, match=r"p.yaml: sites.0.kind"):
+        read_sites_recipe(tmp_path / "p.yaml")
+    (tmp_path / "p.yaml").write_text(text + "speed: 3\n")
+    with pytest.raises(RecipeError, match="speed: unknown key"):
+        read_sites_recipe(tmp_path / "p.yaml")

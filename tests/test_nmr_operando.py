@@ -15,6 +15,8 @@ from spectra.component import Component, Components, Param
 from spectra.shapes import pseudo_voigt
 from tests.shared_data import data
 from workbench.fit import fit
+from workbench.recipe import recipe_from
+from workbench.run import run_recipe
 
 OPERANDO = "nmr/operando_7Li_LiLi_TEGDME"
 FROM = 4  # experiments 41 to 431; before that the authors' second peak rests on its centre's bound
@@ -68,7 +70,15 @@ def test_fitted_areas_are_the_authors_within_one_percent(metal, authors):
             peak("rough", 265, 257, 277, 2e6, fwhm=Param(value=13, vary=False), mixing=one),
         ]
     )
-    result = fit(metal, comps)
+    recipe = recipe_from(
+        {
+            "technique": "nmr",
+            "select": {"chemical_shift": [220, 310], "time": [11e3, 1e6]},
+            "components": comps.model_dump(mode="json", exclude_none=True),
+        }
+    )
+    result = run_recipe(data(OPERANDO), recipe).fit
+    assert result.sizes["time"] == metal.sizes["time"]
     x = metal["chemical_shift"].values
     np.testing.assert_allclose(areas(result, "flat", x), authors["peak1_area"], rtol=0.01)
     np.testing.assert_allclose(areas(result, "rough", x), authors["peak2_area"], rtol=0.01)
