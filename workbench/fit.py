@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from references.errors import nearest
 from spectra import convention
 from spectra.component import Components
 from spectra.convention import axis_of, outer_dims, where
 
 from . import result
 from .engine.data import Data
-from .engine.lift import Job, arrays_of, engine_for, fields, lazy, solve, weights_of
+from .engine.lift import (
+    Job,
+    arrays_of,
+    engine_for,
+    fields,
+    lazy,
+    solve,
+    solve_shared,
+    weights_of,
+)
 from .engine.plan import Plan, build
 from .engine.problem import Block
 from .engine.starts import sides
@@ -54,7 +65,7 @@ def fit(
         ``"poisson"`` weights with the model (for counts): the maximum-likelihood result.
     shared : mapping, optional
         Parameter name (or its last word, for all components) to the dim or dims along which it
-        has one value.
+        has one value. Then all spectra are one problem, held in memory.
     covariance : bool
         Keep ``covar(*outer, param, param_2)``.
     progress : callable or bool, optional
@@ -83,8 +94,6 @@ def fit(
         raise FitError(f"engine {engine!r}: allowed: {', '.join(ENGINES)}")
     if statistic not in STATISTICS:
         raise FitError(f"statistic {statistic!r}: allowed: {', '.join(STATISTICS)}")
-    if shared:
-        raise FitError("shared parameters need engine 'batch'")
     plan = build(comps)
     _check_statistic(ds, statistic)
     count = int(np.prod(ds["intensity"].shape[:-1], dtype=np.int64))
@@ -103,7 +112,14 @@ def fit(
         sides=sides(shape),
     )
     arrays = arrays_of(sorted_ds)
-    if any(hasattr(a, "dask") for a in arrays.values()):
+    along = _shared_columns(ds, plan, shared) if shared else {}
+    if along:
+        if engine == "lmfit":
+            raise FitError("shared parameters need engine 'batch' or 'numpy'; engine is 'lmfit'")
+        with meter(progress, count, where(ds)) as done:
+            got = solve_shared(job, arrays, along, outer_dims(ds), done)
+        found = fields(got, shape)
+    elif any(hasattr(a, "dask") for a in arrays.values()):
         found = lazy(job, arrays)
     else:
         with meter(progress, count, where(ds)) as done:
@@ -116,10 +132,40 @@ def fit(
     }
     if note:
         attrs["engine_note"] = note
+    if along:
+        attrs["shared"] = json.dumps(
+            {plan.names[plan.free[c]]: list(dims) for c, dims in along.items()}
+        )
     made = result.make(sorted_ds, comps, found, attrs)
     if order:
         made = made.isel({dim: np.argsort(index) for dim, index in order.items()})
     return record(stamp(made, ds), "fit", {"engine": engine, "statistic": statistic})
+
+
+def _shared_columns(ds: xr.Dataset, plan: Plan, shared: Shared) -> dict[int, tuple[str, ...]]:
+    """Return the free columns that ``shared`` names, with the dims along which they are one."""
+    outer = outer_dims(ds)
+    place = {plan.names[i]: k for k, i in enumerate(plan.free)}
+    out: dict[int, tuple[str, ...]] = {}
+    for name, given in shared.items():
+        dims = (given,) if isinstance(given, str) else tuple(given)
+        for dim in dims:
+            if dim not in outer:
+                raise FitError(
+                    f"{where(ds)}: shared {name!r} along {dim!r}: " + nearest(dim, outer)
+                )
+        if name in plan.index:
+            if name not in place:
+                raise FitError(f"shared {name!r}: it is fixed or tied; only free ones are shared")
+            out[place[name]] = dims
+            continue
+        words = [c for full, c in place.items() if full.rpartition(".")[2] == name]
+        if not words:
+            known = {full.rpartition(".")[2] for full in place} | set(place)
+            raise FitError(f"shared {name!r}: no such free parameter; " + nearest(name, known))
+        for c in words:
+            out.setdefault(c, dims)
+    return out
 
 
 def _unsorted(ds: xr.Dataset) -> dict[str, np.ndarray]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -86,22 +86,7 @@ def solve(
 ) -> Report:
     """Fit all spectra of NumPy arrays of shape (*outer, N)."""
     shape = arrays["intensity"].shape[:-1]
-    size = job.x.size
-
-    def rows(name: str) -> Any:
-        array = arrays[name]
-        return None if array is None else np.asarray(array).reshape(-1, size)
-
-    valid = rows("valid")
-    data = Data(
-        job.x,
-        rows("intensity"),
-        rows("uncertainty") if job.origin == "uncertainty" else None,
-        rows("background"),
-        None if valid is None else valid.astype(bool),
-        job.origin,
-        job.poisson,
-    )
+    data = _data(job, arrays, job.x.size)
     division = groups(shape, job.sides)
     if job.engine == "batch":
         from . import compiled
@@ -110,6 +95,25 @@ def solve(
             job.plan, data, division, covariance=job.covariance, done=done, workers=workers
         )
     return _by_pieces(job, data, division, done)
+
+
+def _data(job: Job, arrays: dict[str, Any], size: int) -> Data:
+    """Put labelled arrays into rows."""
+
+    def rows(name: str) -> Any:
+        array = arrays[name]
+        return None if array is None else np.asarray(array).reshape(-1, size)
+
+    valid = rows("valid")
+    return Data(
+        job.x,
+        rows("intensity"),
+        rows("uncertainty") if job.origin == "uncertainty" else None,
+        rows("background"),
+        None if valid is None else valid.astype(bool),
+        job.origin,
+        job.poisson,
+    )
 
 
 def _by_pieces(job: Job, data: Data, division: Any, done: Callable[[int], None] | None) -> Report:
@@ -132,6 +136,42 @@ def _by_pieces(job: Job, data: Data, division: Any, done: Callable[[int], None] 
         part = report(plan, block, found, covariance=job.covariance)
         if out is None:
             out = part.spread(count)
+        out.put(index, part)
+    assert out is not None
+    return out
+
+
+def solve_shared(
+    job: Job,
+    arrays: dict[str, Any],
+    along: Mapping[int, Sequence[str]],
+    dims: Sequence[str],
+    done: Callable[[int], None] | None,
+) -> Report:
+    """Fit all spectra as one problem with shared parameters; starts from fits without sharing."""
+    from . import arrow
+
+    plan, size = job.plan, job.x.size
+    arrays = {k: None if a is None else np.asarray(a) for k, a in arrays.items()}
+    shape = arrays["intensity"].shape[:-1]
+    alone = solve(replace(job, covariance=False), arrays, done, None)
+    data = _data(job, arrays, size)
+    share = arrow.sharing(plan, along, dims, shape)
+    found = arrow.solve(plan, data, share, alone.value[:, plan.free], done=done)
+    out: Report | None = None
+    for k in range(0, len(data.y), PIECE):
+        index = np.arange(k, min(k + PIECE, len(data.y)))
+        s = found.solution
+        part = report(
+            plan,
+            data.block(index),
+            Solution(
+                s.p[index], s.hessian[index], s.chisqr[index], s.nfev[index], s.converged[index]
+            ),
+            covariance=job.covariance,
+            known=(found.covariance[index], found.undetermined[index]),
+        )
+        out = part.spread(len(data.y)) if out is None else out
         out.put(index, part)
     assert out is not None
     return out

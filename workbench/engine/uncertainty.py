@@ -134,7 +134,14 @@ def area_groups(plan: Plan) -> dict[str, tuple[int, int]]:
     return out
 
 
-def report(plan: Plan, block: Block, solution: Solution, *, covariance: bool) -> Report:
+def report(
+    plan: Plan,
+    block: Block,
+    solution: Solution,
+    *,
+    covariance: bool,
+    known: tuple[Array, npt.NDArray[np.bool_]] | None = None,
+) -> Report:
     """Turn an engine's solution into values, errors, flags and statuses.
 
     Parameters
@@ -144,6 +151,9 @@ def report(plan: Plan, block: Block, solution: Solution, *, covariance: bool) ->
     solution : Solution
     covariance : bool
         Whether to keep the covariance of all parameters.
+    known : tuple of ndarray, optional
+        Covariance of the free parameters and which are undetermined, if not to be taken from the
+        Gram matrices alone (parameters shared between spectra).
     """
     ndata = block.ndata
     n, full_size = plan.size, len(plan.names)
@@ -156,8 +166,11 @@ def report(plan: Plan, block: Block, solution: Solution, *, covariance: bool) ->
     with np.errstate(all="ignore"):
         full, values = plan.transform(p)
     good &= np.all(np.isfinite(full), axis=1) & np.all(np.isfinite(values), axis=1)
-    free_cov, lost = invert(np.where(good[:, None, None], solution.hessian, np.eye(n)))
-    if block.scale:
+    if known is None:
+        free_cov, lost = invert(np.where(good[:, None, None], solution.hessian, np.eye(n)))
+    else:
+        free_cov, lost = known
+    if block.scale and known is None:
         free_cov = free_cov * np.where(dof > 0, redchi, 1.0)[:, None, None]
     c = plan.dense(np.where(good[:, None], values, 0.0))
     covar = c @ free_cov @ c.transpose(0, 2, 1)
