@@ -100,8 +100,8 @@ def _line(line: Line, content: object, library: Library) -> Iterator[str]:
         yield f"no {'charge' if line.technique == 'xps' else 'shift'} reference"
     if line.fwhm is not None and line.fwhm <= 0.0:
         yield f"fwhm {line.fwhm:g} is not positive"
-    low, high = line.fwhm_low, line.fwhm_high
-    if low is not None and high is not None and not low <= (line.fwhm or low) <= high:
+    least, most = line.fwhm_low, line.fwhm_high
+    if least is not None and most is not None and not least <= (line.fwhm or least) <= most:
         yield "fwhm is not within its range"
     if line.technique == "xps" and line.transition not in library.core_levels:
         yield f"core level {line.transition!r} is not in core_levels.yaml"

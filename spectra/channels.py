@@ -1,8 +1,8 @@
 """A cell's own measurements: named quantities along one dimension, usually time.
 
-Voltage, current, capacity, temperature, pressure: an ``xr.Dataset`` with ``convention="channels-1"``
-whose variables lie along ``time`` (or ``frequency`` for impedance). It joins amounts in
-`workbench.align`.
+Voltage, current, capacity, temperature, pressure: an ``xr.Dataset`` with
+``convention="channels-1"`` whose variables lie along ``time`` (or ``frequency`` for impedance). It
+joins amounts in `workbench.align`.
 """
 
 from __future__ import annotations

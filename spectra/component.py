@@ -235,7 +235,7 @@ class Components(Frozen):
     def __init__(
         self, items: Iterable[Component] = (), common: Mapping[str, Param] | None = None
     ) -> None:
-        super().__init__(items=tuple(items), common=dict(common or {}))
+        super().__init__(**{"items": tuple(items), "common": dict(common or {})})
 
     @model_validator(mode="after")
     def _consistent(self) -> Components:

@@ -35,8 +35,8 @@ AXES: dict[str, str] = {
     "channel": "1",
 }
 """Spectral dimensions and their units. ``channel``, ``wavelength``, and the ``frequency`` and
-``acquisition_time`` of NMR are axes as an instrument writes them before calibration; verbs that need
-a calibrated axis refuse them."""
+``acquisition_time`` of NMR are axes as an instrument writes them before calibration; verbs that
+need a calibrated axis refuse them."""
 
 OUTER: dict[str, str] = {
     "time": "s",
@@ -64,7 +64,7 @@ UNCERTAINTY_ORIGINS = ("counting", "repeats", "instrument", "reported")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a spectrum came from: file name (no folder), SHA-256 of its bytes, format, place in it."""
+    """Where a spectrum came from: file name (no folder), SHA-256, format, place in it."""
 
     file: str
     sha256: str

@@ -10,7 +10,7 @@ class FormatError(InterphaseError):
 
 
 class MissingExtraError(FormatError):
-    """A reader needs an optional library that is not installed; the message is the install command."""
+    """A reader needs an optional library that is not installed; the message says which."""
 
 
 class TechniqueNeeded(FormatError):

@@ -27,9 +27,9 @@ def unpack(ds: xr.Dataset) -> xr.Dataset:
     for name in [str(n) for n in ds.data_vars if str(n).startswith(_PREFIX)]:
         ds.attrs[name.removeprefix(_PREFIX)] = str(ds[name].item())
         ds = ds.drop_vars(name)
-    for name, var in ds.variables.items():
+    for key, var in ds.variables.items():
         if var.dtype == object:
-            ds[name] = ds[name].astype(str)
+            ds[key] = ds[key].astype(str)
     return ds
 
 

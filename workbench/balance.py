@@ -146,7 +146,7 @@ def _averaged(
     extra = [d for d in amount.dims if d not in (on, "species")]
     if not extra:
         return amount, covar
-    count = np.isfinite(amount).sum(extra)
+    count = amount.notnull().sum(extra)
     both = count.rename(species="species_2")
     total = covar.sum(extra, skipna=True, min_count=1)
     return amount.mean(extra), total / (count * both).where((count > 0) & (both > 0))

@@ -294,9 +294,9 @@ def cell(aligned: xr.Dataset) -> Figure:
         amount, stderr = aligned[f"{part}_amount"], aligned[f"{part}_stderr"]
         extra = [d for d in amount.dims if d not in ("time", "species")]
         if extra:
-            count = np.isfinite(amount).sum(extra)
+            count = amount.notnull().sum(extra)
             amount = amount.mean(extra)
-            stderr = np.sqrt((stderr**2).sum(extra)) / count.where(count > 0)
+            stderr = (stderr**2).sum(extra) ** 0.5 / count.where(count > 0)
         for name in aligned["species"].values:
             y = amount.sel(species=name).values
             if np.isfinite(y).any():

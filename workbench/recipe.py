@@ -111,7 +111,7 @@ class Recipe(Frozen):
         Engine, statistic and shared parameters.
     """
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     technique: str
     open: Opening = Opening()
     calibrate: tuple[Method, ...] = ()
@@ -217,7 +217,7 @@ class Campaign(Frozen):
         Reaction to balance, ``"Li6PS5Cl + 8 Li -> 5 Li2S + Li3P + LiCl"``.
     """
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     campaign: str
     measurements: dict[str, Measurement] = Field(min_length=1)
     channels: tuple[str, ...] = ()

@@ -216,10 +216,11 @@ def _examples(fit: xr.Dataset) -> list[dict[str, float]]:
         return [{}]
     shape = fit["status"].shape
     redchi = np.nan_to_num(fit["redchi"].values, nan=-1.0)
-    picks = [tuple(n // 2 for n in shape), np.unravel_index(int(redchi.argmax()), shape)]
+    worst = np.unravel_index(int(redchi.argmax()), shape)
+    picks = [[n // 2 for n in shape], [int(i) for i in worst]]
     return [
         {d: float(fit[d].values[i]) for d, i in zip(dims, pick, strict=True)}
-        for pick in dict.fromkeys(tuple(int(i) for i in p) for p in picks)
+        for pick in dict.fromkeys(tuple(p) for p in picks)
     ]
 
 

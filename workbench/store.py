@@ -68,8 +68,10 @@ def _write(ds: xr.Dataset, path: Path, group: str | None) -> None:
         for name, var in packed.variables.items()
         if var.dtype.kind in "iuf" and var.size > 4096
     }
-    mode = "w" if group is None else "a"
-    packed.to_netcdf(path, group=group, mode=mode, engine="h5netcdf", encoding=encoding)
+    if group is None:
+        packed.to_netcdf(path, mode="w", engine="h5netcdf", encoding=encoding)
+    else:
+        packed.to_netcdf(path, mode="a", group=group, engine="h5netcdf", encoding=encoding)
 
 
 def load(path: str | PathLike[str], part: str | None = None) -> xr.Dataset:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import panel as pn
+import xarray as xr
 
 from spectra.convention import where
 from workbench.terminal import describe
@@ -49,7 +50,7 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
     session.param.watch(listed, ["regions", "region"])
     listed()
 
-    def shown(ds: object, at: dict[str, int]) -> pn.viewable.Viewable:
+    def shown(ds: xr.Dataset | None, at: dict[str, int]) -> pn.viewable.Viewable:
         if ds is None:
             return pn.pane.Markdown(
                 "Pick a file, or drop one of at most "

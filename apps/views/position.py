@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import panel as pn
 import param
+import xarray as xr
 
 from spectra.convention import outer_dims
 
@@ -29,7 +30,7 @@ class Position(param.Parameterized):
     def panel(self) -> pn.viewable.Viewable:
         """Return the sliders, new for every spectrum."""
 
-        def sliders(ds: object) -> pn.viewable.Viewable:
+        def sliders(ds: xr.Dataset | None) -> pn.viewable.Viewable:
             if ds is None or "intensity" not in ds:
                 return pn.Column()
             found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import panel as pn
+import xarray as xr
 
 from spectra.component import Components
 from workbench.recipe import Change
@@ -17,7 +18,7 @@ _COLUMNS = ("value", "min", "max", "vary", "expr")
 def view(session: Session) -> pn.viewable.Viewable:
     """Return the page."""
 
-    def chooser(ds: object) -> pn.viewable.Viewable:
+    def chooser(_: xr.Dataset | None) -> pn.viewable.Viewable:
         technique = session.technique
         if technique is None or technique.propose is None:
             return pn.pane.Markdown("Open a spectrum first.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import panel as pn
+import xarray as xr
 
 from .. import figures
 from ..forms import Form
@@ -13,7 +16,7 @@ from .position import Position
 def view(session: Session, position: Position, verb: str) -> pn.viewable.Viewable:
     """Return the page of ``calibrate`` or ``correct``."""
 
-    def page(ds: object) -> pn.viewable.Viewable:
+    def page(_: xr.Dataset | None) -> pn.viewable.Viewable:
         technique = session.technique
         if technique is None or "intensity" not in session.spectrum:
             return pn.pane.Markdown("Open a spectrum first.")
@@ -37,7 +40,9 @@ def view(session: Session, position: Position, verb: str) -> pn.viewable.Viewabl
         shown = pn.bind(lambda name: forms[name].panel(), method)
         return pn.Column(method, shown, pn.Row(apply, back))
 
-    def picture(ds: object, at: dict[str, int], draft: dict[str, object]) -> pn.viewable.Viewable:
+    def picture(
+        ds: xr.Dataset | None, at: dict[str, int], draft: dict[str, Any]
+    ) -> pn.viewable.Viewable:
         if ds is None or "intensity" not in ds:
             return pn.Column()
         done = [f"- {s}" for s in draft.get(verb, [])] or ["- nothing yet"]

@@ -74,9 +74,10 @@ def simulate(
     if "Li" not in names:
         raise ModelError("simulate ndp: the history plates no lithium")
     plated = amounts.sel(species="Li").values
-    below = sum(
-        amounts.sel(species=n).values * library[n].atoms.get("Li", 0.0) for n in names if n != "Li"
-    )
+    below = np.zeros(plated.size)
+    for name in names:
+        if name != "Li":
+            below += amounts.sel(species=name).values * library[name].atoms.get("Li", 0.0)
     energy = np.arange(s.low_keV, s.high_keV + 0.5 * s.channel_keV, s.channel_keV)
     half = 0.5 * s.channel_keV
     edges = np.concatenate([energy - half, [energy[-1] + half]])
