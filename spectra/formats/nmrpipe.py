@@ -65,7 +65,10 @@ def read(path: Path, options: Options) -> Regions:
     values: npt.NDArray = np.asarray(data)
     if values.ndim not in (1, 2) or not 2 <= values.size <= MAX_POINTS:
         raise FormatError(f"{path.name}: array of shape {values.shape}; 1D and 2D are read")
-    last = f"FDF{int(dic['FDDIMORDER'][0])}"
+    order = [str(o).partition(".")[0] for o in dic["FDDIMORDER"][:2]]
+    if any(o not in ("1", "2", "3", "4") for o in order[: values.ndim]):
+        raise FormatError(f"{path.name}: FDDIMORDER is {order}; the header is damaged")
+    last = f"FDF{order[0]}"
     record = base.source(path, NAME)
     observe, width = float(dic[f"{last}OBS"]), float(dic[f"{last}SW"])
     if not observe > 0 or not width > 0:
@@ -80,7 +83,7 @@ def read(path: Path, options: Options) -> Regions:
     }
     outer: dict[str, npt.ArrayLike] = {}
     if values.ndim == 2:
-        first = f"FDF{int(dic['FDDIMORDER'][1])}"
+        first = f"FDF{order[1]}"
         if float(dic[f"{first}FTFLAG"]) == 1:
             outer = {"indirect_shift": _shift(dic, first, values.shape[0])}
         else:

@@ -152,7 +152,11 @@ def absolute(ds: xr.Dataset, settings: Absolute) -> xr.Dataset:
     if ratio is None:
         import references
 
-        ratio = float(references.load().nucleus(nucleus).frequency_ratio)
+        ratio = references.load().nucleus(nucleus).frequency_ratio
+        if ratio is None:
+            raise CalibrationError(
+                f"{where(ds)}: the library has no frequency ratio of {nucleus}; pass ratio_percent"
+            )
     old = float(ds.attrs["reference_MHz"])
     zero = ratio / 100.0 * settings.proton_MHz
     if abs(zero / old - 1.0) > 0.01:
