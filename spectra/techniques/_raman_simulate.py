@@ -113,7 +113,7 @@ def simulate(
 
 def _patch(rng: np.random.Generator, size: int, sigma: float) -> np.ndarray:
     """Return a smooth positive field of mean 1."""
-    field = gaussian_filter(rng.standard_normal((size, size)), sigma, mode="wrap")
-    spread = float(field.std()) or 1.0
+    field = gaussian_filter(rng.standard_normal((size, size)), min(sigma, size / 5.0), mode="wrap")
+    spread = float(field.std())
     field = np.exp(0.5 * field / spread)
     return np.asarray(field / field.mean())
