@@ -7,7 +7,8 @@ first of the corresponding variables), corresponding variables interleaved point
 
 Energies: ``kinetic energy`` becomes binding energy with the block's source energy,
 ``BE = h nu - KE``; ``binding energy`` is taken as it is. Nothing is shifted: a charge correction
-that CasaXPS noted in the comments is in attrs ``casaxps_shift_eV``, not applied.
+that CasaXPS noted in the comments is in attrs ``casaxps_shift_eV``, not applied; its regions and
+components are in ``casaxps_model`` as they stand.
 
 Blocks of one sample and region that differ in an experimental variable (etch time, angle) become
 one Spectrum along it; other repeats stay apart, numbered. Counts stay counts; a second ordinate
@@ -19,6 +20,7 @@ blank lines before the identifier and endings other than ``.vms``. Hence this re
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -360,6 +362,9 @@ def _spectrum(path: Path, header: _Header, blocks: list[_Block], name: str) -> x
         "dwell_time_s": first.dwell,
         "sweeps": first.scans,
     }
+    casa = [line for line in first.comments if line.startswith(("CASA region", "CASA comp"))]
+    if casa:
+        attrs["casaxps_model"] = json.dumps(casa)
     shift = _casaxps_shift(first.comments)
     if shift:
         attrs["casaxps_shift_eV"] = shift

@@ -30,6 +30,7 @@ from ._xps_calibrate import (
     fermi_edge,
     shift,
 )
+from ._xps_casa import casaxps_background, casaxps_model
 from ._xps_correct import (
     DeadTime,
     Ends,
@@ -43,12 +44,14 @@ from ._xps_correct import (
     static,
     transmission,
 )
-from ._xps_join import with_sections
+from ._xps_join import join, with_sections
 from ._xps_simulate import Simulation, simulate
-from .base import Quantification, Quantity, Settings, Step, Technique
+from .base import NoSettings, Quantification, Quantity, Settings, Step, Technique
 
 if TYPE_CHECKING:
     from references import CoreLevel, Library, Line
+
+__all__ = ["TECHNIQUE", "casaxps_model", "join", "propose", "quantify"]
 
 PROBED_VOLUME = (
     "Shares of formula units within the probed volume (some nm), taken as evenly mixed; layers "
@@ -442,6 +445,7 @@ TECHNIQUE = Technique(
         "tougaard": Step(Tougaard, static("tougaard")),
         "linear": Step(Ends, static("linear")),
         "offset_shirley": Step(OffsetShirley, static("offset_shirley")),
+        "casaxps": Step(NoSettings, casaxps_background),
         "dead_time": Step(DeadTime, dead_time),
         "transmission": Step(Transmission, transmission),
         "escape_depth": Step(EscapeDepth, escape_depth),
