@@ -128,7 +128,7 @@ def maps(amounts: xr.Dataset, dims: tuple[str, str]) -> Any:
     units = amounts["amount"].attrs["units"]
     pictures = []
     for name in amounts["species"].values:
-        one = amounts.sel(species=name).transpose(*dims)
+        one = amounts[["amount", "flag"]].sel(species=name).transpose(*dims)
         y, x = (one[d].values.astype(float) for d in dims)
         image = one["amount"].values
         step = [float(np.median(np.diff(v))) if v.size > 1 else 1.0 for v in (x, y)]

@@ -17,7 +17,7 @@ GOOD = {
     "technique": "xps",
     "open": {"region": "S 2p"},
     "calibrate": [{"method": "shift", "by": 0.3}],
-    "correct": [{"method": "background", "kind": "linear"}],
+    "correct": [{"method": "linear"}],
     "select": {"binding_energy": [157, 168]},
     "propose": {"species": ["Li6PS5Cl", "Li2S"], "settings": {"shift_range": 0.5}},
     "change": {"Li2S.area": {"min": 0.0}},
