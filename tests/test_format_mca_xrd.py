@@ -39,7 +39,7 @@ XRD = {
     "xrd/LiMn2O4_two-phase.plt": ("gadds_plt", 4001, None),
     "xrd/XRD-918-16_10.xrdml": ("panalytical_xrdml", 5027, None),
     "xrd/TwoTheta_scan_powder.rasx": ("rigaku_rasx", 2726, None),
-    "xrd/operando_LCoV": ("xrd_operando", 3516, None),
+    "xrd/operando_LCoV": ("xrd_operando", 3517, None),
 }
 
 

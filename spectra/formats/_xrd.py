@@ -38,8 +38,8 @@ def pattern(
     units : str
         ``"counts"`` (whole numbers become integers), ``"counts/s"`` or ``"1"``.
     attrs : mapping, optional
-        ``wavelength_A`` (of Ka1), ``wavelength_2_A`` and ``ratio_2`` (Ka2) where known; None is left
-        out.
+        ``wavelength_A`` (of Ka1), ``wavelength_2_A`` and ``ratio_2`` (Ka2) where known; None
+        is left out.
     uncertainty : array_like, optional
         Standard errors as reported by the file.
     time_per_step : float, optional
@@ -56,7 +56,7 @@ def pattern(
     """
     x, y = np.asarray(two_theta, float), np.asarray(intensity, float)
     if x.shape != y.shape or x.ndim != 1 or x.size < 2:
-        raise FormatError(f"{path.name}: {x.size} angles and {y.size} intensities; a pattern has two "
+        raise FormatError(f"{path.name}: {x.size} angles, {y.size} intensities; a pattern has two "
                           "or more of both")  # fmt: skip
     if not (np.all(np.isfinite(x)) and np.all(np.isfinite(y))):
         raise FormatError(f"{path.name}: holds values that are not finite")

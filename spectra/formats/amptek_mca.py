@@ -1,8 +1,8 @@
 """Amptek PMCA/DPPMCA text (.mca): ``<<PMCA SPECTRUM>>``, calibration points, ROIs, one column.
 
 Keys ``LIVE_TIME - s``, ``REAL_TIME - s``; ``<<CALIBRATION>>`` with ``LABEL - unit`` and rows
-``channel value``; ``<<DATA>>`` to ``<<END>>`` one count per line. The calibration points (keV) become
-a line through them, kept as the header's scale. Counts are integers.
+``channel value``; ``<<DATA>>`` to ``<<END>>`` one count per line. The calibration points (keV)
+become a line through them, kept as the header's scale. Counts are integers.
 """
 
 from __future__ import annotations

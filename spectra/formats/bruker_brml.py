@@ -53,7 +53,7 @@ def read(path: Path, options: Options) -> Regions:
                     regions[label if label not in regions else name] = found
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise FormatError(
-            f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated; copy it again"
+            f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated"
         ) from None
     if not regions:
         raise FormatError(f"{path.name}: no RawData part holds a scan over two-theta")
@@ -63,7 +63,7 @@ def read(path: Path, options: Options) -> Regions:
 def _scan(path: Path, label: str, data: bytes) -> Any:
     root = parse(data, f"{path.name}, {label}")
     route = next(iter(root.iter("DataRoute")), None)
-    axes = [a for a in root.iter("ScanAxisInfo")]
+    axes = list(root.iter("ScanAxisInfo"))
     names = [a.get("AxisName") for a in axes]
     if route is None or "TwoTheta" not in names:
         return None

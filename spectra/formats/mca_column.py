@@ -1,7 +1,7 @@
 """One column of counts after ``#`` comments (PyMca's simplest .mca): no times, no calibration.
 
-The first channel is 0. Only files that end in .mca, .txt or .dat and hold nothing but one number per
-line are claimed. Counts are integers where they are whole.
+The first channel is 0. Only files that end in .mca, .txt or .dat and hold nothing but one number
+per line are claimed. Counts are integers where they are whole.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ``xrdMeasurement/usedWavelength`` gives Ka1, Ka2 (angstrom) and their ratio; ``scan/dataPoints`` the
 2Theta positions (start and end, or a list), ``commonCountingTime`` s, ``counts`` or ``intensities``
-(both raw counts, the latter divided by attenuation), ``beamAttenuationFactors``. Counts are integers.
+(both raw counts, the latter divided by attenuation), ``beamAttenuationFactors``. Counts are whole.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def _scan(path: Path, name: str, points: Any, attrs: dict[str, Any], number: int
                     x = np.linspace(float(ends[0][0]), float(ends[1][0]), y.size)
     if x is None or x.size != y.size:
         raise FormatError(
-            f"{path.name}: {name}: no 2Theta positions for its {y.size} intensities; only 2Theta and "
-            "Gonio scans are patterns"
+            f"{path.name}: {name}: no 2Theta positions for its {y.size} intensities; only 2Theta "
+            "and Gonio scans are patterns"
         )
     factors = points.findtext("beamAttenuationFactors")
     if factors and points.findtext("counts") is None:

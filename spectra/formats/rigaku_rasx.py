@@ -1,8 +1,8 @@
 """Rigaku RASX (.rasx): a zip; every ``Data<n>/Profile<n>.txt`` is a region.
 
 Profile: rows of angle (deg), intensity (counts, after attenuation), attenuation factor, by tabs.
-``MesurementConditions<n>.xml`` (spelt so) names the scanned axis, the wavelengths (angstrom) and the
-unit of intensity. Intensities that are not whole are arbitrary units.
+``MesurementConditions<n>.xml`` (spelt so) names the scanned axis, the wavelengths (angstrom) and
+the unit of intensity. Intensities that are not whole are arbitrary units.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read(path: Path, options: Options) -> Regions:
                 )
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise FormatError(
-            f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated; copy it again"
+            f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated"
         ) from None
     if not regions:
         raise FormatError(f"{path.name}: no Profile*.txt in it")

@@ -1,9 +1,10 @@
-"""Operando series of text patterns: one .txt per scan with date, wavelengths and columns; or a folder.
+"""Operando series of text patterns: one .txt per scan with date, wavelengths, columns; or a folder.
 
 First line ``2022.09.19 19:37:16`` (start of the scan), then a sample line (cp1251), ``Lambda1 =``,
-``Lambda2 =`` (angstrom), ``R =`` (Ka2 over Ka1), ``2Theta<tab>I``, a ``line...repeat`` line per
-sweep, rows of angle and intensity. A folder of such files is a series along ``time`` (s from the
-first scan), or along ``scan``, the number in the file names, where the dates are those of one export; ``charge.txt`` in it (hh:mm:ss, V, current in the cycler's unit) adds ``voltage`` if
+``Lambda2 =`` (angstrom), ``R =`` (Ka2 over Ka1), ``2Theta<tab>I``, a ``line...repeat`` line, rows
+of angle and intensity, and the same once more after ``Result vector``. A folder of such files is a
+series along ``time`` (s from the first scan), or along ``scan``, the number in the file names,
+where all dates are those of one export; ``charge.txt`` in it (hh:mm:ss, V, current) adds ``voltage`` if
 its clock starts with the first scan. Intensities are arbitrary (averaged counts).
 """
 
@@ -59,6 +60,8 @@ def _one(path: Path) -> tuple[datetime, dict[str, float], np.ndarray]:
     told: dict[str, float] = {}
     rows = []
     for number, line in enumerate(lines[1:], 2):
+        if line.startswith("Result vector"):  # the same points once more
+            break
         key = re.match(r"(Lambda1|Lambda2|R)\s*=\s*([\d.]+)", line)
         if key:
             told[key[1]] = float(key[2])
@@ -106,8 +109,8 @@ def read(path: Path, options: Options) -> Regions:
     for _, _, table, file in scans:
         if table.shape != first[2].shape or np.max(np.abs(table[:, 0] - first[2][:, 0])) > 1e-4:
             raise FormatError(
-                f"{path.name}: {file.name} has another two-theta axis than {first[3].name}; move it "
-                "to a folder of its own"
+                f"{path.name}: {file.name} has another two-theta axis than {first[3].name}; move "
+                "it to a folder of its own"
             )
     time = np.array([(s[0] - first[0]).total_seconds() for s in scans])
     outer: dict[str, np.ndarray] = {"time": time}
