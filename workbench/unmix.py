@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,7 @@ def unmix(
     convention.check(ds)
     axis, outer = axis_of(ds), outer_dims(ds)
     x = ds[axis].values.astype(float)
-    rows = {
+    rows: dict[str, Any] = {
         k: None if a is None else np.asarray(a).reshape(-1, x.size)
         for k, a in arrays_of(ds).items()
     }

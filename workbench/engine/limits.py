@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from spectra.shapes import Shape
+
 from .plan import Plan
 
 Array = npt.NDArray[np.float64]
@@ -14,12 +16,15 @@ WIDTH_SHARE = 0.5
 CENTER_SHARE = 0.5
 """A position moves by at most this share of the full width at half maximum in one step."""
 
-POSITIONS = ("center", "shift")
+
+def is_width(shape: Shape, key: str) -> bool:
+    """Whether a shape's parameter is a width: as registered, or by its word."""
+    return key in shape.width or key.startswith(("fwhm", "sigma", "width"))
 
 
-def is_width(key: str) -> bool:
-    """Whether a shape's parameter is a width by its word."""
-    return key.startswith(("fwhm", "sigma", "gamma", "tau", "width"))
+def is_position(shape: Shape, key: str) -> bool:
+    """Whether a shape's parameter is a position."""
+    return key in shape.center or key == "center"
 
 
 def trust(plan: Plan) -> tuple[npt.NDArray[np.int64], Array]:
@@ -39,14 +44,16 @@ def trust(plan: Plan) -> tuple[npt.NDArray[np.int64], Array]:
     reach = np.full(plan.size, np.inf)
     for primitive in plan.primitives:
         keys = primitive.shape.params
-        width = next((k for k, key in enumerate(keys) if is_width(key)), None)
+        shape = primitive.shape
+        width = next((k for k, key in enumerate(keys) if is_width(shape, key)), None)
         if width is None:
             continue
         broad = primitive.slots[width]
         for key, slot in zip(keys, primitive.slots, strict=True):
-            if not (key in POSITIONS or is_width(key)):
+            broadens = is_width(shape, key)
+            if not (broadens or is_position(shape, key)):
                 continue
-            limit, share = (slot, WIDTH_SHARE) if is_width(key) else (broad, CENTER_SHARE)
+            limit, share = (slot, WIDTH_SHARE) if broadens else (broad, CENTER_SHARE)
             for e in range(plan.row[slot.index], plan.row[slot.index + 1]):
                 c = int(plan.column[e])
                 lever = abs(slot.scale * values[0, e])

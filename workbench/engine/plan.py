@@ -74,6 +74,8 @@ class Plan:
     primitives : tuple of Primitive
     linear : ndarray of bool, shape (n,)
         Free parameters in which the whole model is linear.
+    full_lower, full_upper : ndarray, shape (P,)
+        Bounds of all parameters: those given, within those where the shapes have a meaning.
     """
 
     components: Components
@@ -89,6 +91,8 @@ class Plan:
     ties: tuple[Tie, ...]
     primitives: tuple[Primitive, ...]
     linear: npt.NDArray[np.bool_]
+    full_lower: Array
+    full_upper: Array
     index: dict[str, int] = field(repr=False, compare=False)
 
     @property
@@ -227,8 +231,8 @@ def build(components: Components) -> Plan:
         raise ModelError(
             f"parameter {idle[0]!r} is free but no component uses it; fix it (vary=False) or use it"
         )
-    lower = np.array([params[i].lower for i in free], dtype=float)
-    upper = np.array([params[i].upper for i in free], dtype=float)
+    full_lower, full_upper = _bounds(components, index)
+    lower, upper = full_lower[free], full_upper[free]
     start = np.clip(np.array([params[i].value for i in free], dtype=float), lower, upper)
     plan = Plan(
         components=components,
@@ -243,10 +247,36 @@ def build(components: Components) -> Plan:
         value=value,
         ties=ties,
         primitives=primitives,
+        full_lower=full_lower,
+        full_upper=full_upper,
         linear=_linear(primitives, columns, programs, len(free)),
         index=index,
     )
     return plan
+
+
+def _bounds(components: Components, index: dict[str, int]) -> tuple[Array, Array]:
+    """Bounds of all parameters: the user's, and for free ones also where the shape has a meaning.
+
+    A width has no meaning at 0 itself, so it stays above a ten-thousandth of its start.
+    """
+    params = components.params
+    lower = np.array([p.lower for p in params.values()], dtype=float)
+    upper = np.array([p.upper for p in params.values()], dtype=float)
+    for component in components:
+        shape = SHAPES[component.shape]
+        for key, (low, high) in shape.limits.items():
+            i = index[f"{component.name}.{key}"]
+            param = component.params[key]
+            if not param.free:
+                continue
+            if key in shape.width and low == 0.0:
+                low = 1e-4 * abs(param.value)
+            if param.lower < low < param.upper:
+                lower[i] = low
+            if param.lower < high < param.upper:
+                upper[i] = high
+    return lower, upper
 
 
 def _primitives(k: int, component: Component, index: dict[str, int]) -> list[Primitive]:

@@ -180,8 +180,8 @@ def tabulate(plan: Plan, x: Array) -> Tables:
         linear=plan.linear.astype(np.int64),
         owner=owner,
         free=plan.free,
-        full_lower=np.array([q.lower for q in plan.components.params.values()]),
-        full_upper=np.array([q.upper for q in plan.components.params.values()]),
+        full_lower=plan.full_lower,
+        full_upper=plan.full_upper,
         area=np.array([i for i, _ in areas.values()], dtype=np.int64),
         area_group=np.array([g for _, g in areas.values()], dtype=np.int64),
         amplitude=np.array([int(name.endswith(".area")) for name in plan.names], dtype=np.int64),
@@ -244,7 +244,11 @@ def _reach(plan: Plan, primitive: Primitive) -> tuple[float, int, int]:
     if reach == 0.0:
         return 0.0, 0, 0
     keys = primitive.shape.params
-    return reach, keys.index("center"), next(k for k, key in enumerate(keys) if is_width(key))
+    return (
+        reach,
+        keys.index("center"),
+        next(k for k, key in enumerate(keys) if is_width(primitive.shape, key)),
+    )
 
 
 def owners(plan: Plan) -> tuple[Ints, bool]:

@@ -31,14 +31,14 @@ MAX_PARAMS = 12
 
 _SCALAR64: dict[str, Any] = {
     "exp": maths.exp64,
-    "log": math.log,
+    "log": maths.log64,
     "sqrt": math.sqrt,
     "sin": math.sin,
     "cos": math.cos,
-    "atan": math.atan,
+    "atan": maths.atan64,
     "where": maths.where,
     "erf": math.erf,
-    "lgamma": math.lgamma,
+    "lgamma": maths.lgamma,
     "digamma": maths.digamma,
 }
 _SCALAR32: dict[str, Any] = {**_SCALAR64, "exp": maths.exp32}
@@ -87,7 +87,8 @@ def scalar(function: Callable[..., Any], single: bool = False) -> Any:
     made = python_types.FunctionType(
         code, bound, function.__name__, function.__defaults__, function.__closure__
     )
-    return njit(nogil=True, error_model="numpy", fastmath=maths.FLAGS)(made)
+    # inlined even when long: only then does LLVM vectorise the loop over the points
+    return njit(nogil=True, error_model="numpy", fastmath=maths.FLAGS, forceinline=True)(made)
 
 
 def _scatter(add: bool) -> Any:

@@ -188,9 +188,7 @@ def report(
     flag[unknown] = UNDETERMINED
 
     names = list(plan.names)
-    params = list(plan.components.params.values())
-    lower = np.array([q.lower for q in params])
-    upper = np.array([q.upper for q in params])
+    lower, upper = plan.full_lower, plan.full_upper
     near = AT_BOUND * np.where(np.isfinite(stderr), stderr, 0.0)
     at_min = moving & (full <= lower + near)
     at_max = moving & (full >= upper - near)
