@@ -1,0 +1,192 @@
+"""Angle-dispersive powder diffraction: phases, cells and weight fractions against two-theta.
+
+The same phases as in EDXRD, at one wavelength (Ka1 and Ka2 of a tube, or a monochromatic beam).
+See ``docs/edxrd.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+from ..component import Components
+from ..convention import where
+from ..errors import CalibrationError, ModelError
+from ._edxrd_correct import Mask, mask
+from ._xrd_model import Model, lines_of, propose
+from .base import Quantification, Quantity, Settings, Step, Technique
+
+if TYPE_CHECKING:
+    from references import Library
+
+__all__ = ["TECHNIQUE", "cells"]
+
+NOTE = (
+    "Weight fractions of the crystalline phases in the model, from tied intensities; preferred "
+    "orientation biases them. Microabsorption is not corrected: a phase that absorbs much more "
+    "than the others is found too low, by tens of per cent for grains of a few micrometres."
+)
+TUBES = {
+    "Cu": (1.5405929, 1.5444274),
+    "Co": (1.7889960, 1.7928350),
+    "Mo": (0.7093172, 0.7136070),
+    "Cr": (2.2897260, 2.2936510),
+    "Fe": (1.9360410, 1.9399730),
+    "Ag": (0.5594214, 0.5638131),
+}
+
+
+class Known(Settings):
+    """Wavelength and zero as known from elsewhere."""
+
+    anode: Literal["", "Cu", "Co", "Mo", "Cr", "Fe", "Ag"] = Field("", description="tube anode")
+    wavelength_A: float | None = Field(None, gt=0, description="wavelength, angstrom (Ka1)")
+    wavelength_2_A: float = Field(0.0, ge=0, description="Ka2, angstrom; 0 is none")
+    ratio_2: float = Field(0.5, ge=0, le=1, description="intensity of Ka2 over Ka1")
+    monochromator_deg: float = Field(
+        0.0,
+        ge=0,
+        lt=90,
+        description="two-theta of a monochromator, for the polarisation; 0 is none",
+    )
+    b_iso_A2: float = Field(0.5, ge=0, description="Debye-Waller factor of all phases, angstrom^2")
+    zero_deg: float = Field(0.0, description="added to every two-theta, deg")
+
+
+def known(ds: xr.Dataset, settings: Known) -> xr.Dataset:
+    """Set wavelength and zero.
+
+    Raises
+    ------
+    CalibrationError
+        If no wavelength is given and the file has none.
+    """
+    out = ds.copy(deep=False)
+    if settings.anode:
+        one, two = TUBES[settings.anode]
+        out.attrs.update(wavelength_A=one, wavelength_2_A=two, ratio_2=settings.ratio_2)
+    elif settings.wavelength_A:
+        out.attrs.update(wavelength_A=settings.wavelength_A, ratio_2=0.0)
+        out.attrs.pop("wavelength_2_A", None)
+        if settings.wavelength_2_A:
+            out.attrs.update(wavelength_2_A=settings.wavelength_2_A, ratio_2=settings.ratio_2)
+    elif "wavelength_A" not in ds.attrs:
+        raise CalibrationError(f"{where(ds)}: no wavelength; give anode='Cu' or wavelength_A=...")
+    out.attrs.update(monochromator_deg=settings.monochromator_deg, b_iso_A2=settings.b_iso_A2)
+    x = ds["two_theta"]
+    out = out.assign_coords(two_theta=(x + settings.zero_deg).assign_attrs(x.attrs))
+    text = f"wavelength {out.attrs['wavelength_A']:g} A, zero {settings.zero_deg:+g} deg given"
+    out.attrs["calibration"] = text
+    return out
+
+
+def quantify(components: Components, attrs: Mapping[str, Any], library: Library) -> Quantification:
+    """Turn areas into weight fractions.
+
+    ``area of the strongest line = scale * v * j|F|^2 LP / V^2``; the mass is ``v`` times the
+    density of the crystal (R. J. Hill, C. J. Howard, J. Appl. Cryst. 20 (1987) 467).
+
+    Parameters
+    ----------
+    components : Components
+    attrs : mapping
+        Of the fit.
+    library : references.Library
+
+    Returns
+    -------
+    Quantification
+
+    Raises
+    ------
+    ModelError
+        If intensities are free, or the components did not come from `propose`.
+    """
+    from references.diffraction import cell_volume, formula_units
+
+    quantities = []
+    for name in components.species:
+        own = [c for c in components if c.species == name]
+        if sum(c.params["area"].expr is None for c in own) != 1:
+            raise ModelError(
+                f"quantify xrd: areas of {name} are free, they carry no amounts; propose with "
+                "intensities='tied'"
+            )
+        place = components[name].params["center"].value
+        wave = float(attrs.get("wavelength_A", 0.0))
+        if not wave:
+            raise ModelError(
+                "quantify xrd: the fit has no wavelength_A; calibrate(ds, 'known', ...)"
+            )
+        lines = lines_of(name, library, wave, place - 2.0, place + 2.0, 0.1, attrs)
+        if not lines.two_theta.size:
+            raise ModelError(f"quantify xrd: no line of {name} near {place:.2f} deg; propose again")
+        strength = float(lines.strength.max())
+        mass = library[name].molar_mass * formula_units(name, library)
+        density = mass / cell_volume(name, library)
+        quantities.append(Quantity(name, {f"{name}.area": density / strength}))
+    return Quantification(tuple(quantities), "1", "fraction", NOTE)
+
+
+def cells(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
+    """Return the lattice parameters of every phase with their errors.
+
+    Parameters
+    ----------
+    fit : xr.Dataset
+        A FitResult of XRD whose components came from ``propose``.
+    library : references.Library, optional
+
+    Returns
+    -------
+    xr.Dataset
+        ``a``, ``b``, ``c`` and ``a_stderr`` ... in angstrom on ``(*outer, species)``.
+    """
+    import references
+    from references.diffraction import structure_data
+
+    library = library or references.load()
+    components = Components.model_validate(json.loads(fit.attrs["components"]))
+    names = [str(p) for p in fit["param"].values]
+    outer = tuple(str(d) for d in fit["value"].dims[:-1])
+    species = list(components.species)
+    out = xr.Dataset(
+        coords={
+            **{c: fit[c] for c in fit.coords if set(fit[c].dims) <= set(outer)},
+            "species": np.array(species, dtype=str),
+        }
+    )
+    for axis in "abc":
+        value, error = [], []
+        for name in species:
+            length = float(getattr(structure_data(name, library), axis))
+            own = next(
+                (f"{name}_strain_{k}" for k in (axis, "a") if f"{name}_strain_{k}" in names), None
+            )
+            if own is None:
+                value.append(np.full(fit["value"].shape[:-1], length))
+                error.append(np.full(fit["value"].shape[:-1], np.nan))
+            else:
+                k = names.index(own)
+                value.append(length * (1.0 + fit["value"].values[..., k]))
+                error.append(length * fit["stderr"].values[..., k])
+        out[axis] = ((*outer, "species"), np.stack(value, -1), {"units": "angstrom"})
+        out[f"{axis}_stderr"] = ((*outer, "species"), np.stack(error, -1), {"units": "angstrom"})
+    return out
+
+
+TECHNIQUE = Technique(
+    name="xrd",
+    axis="two_theta",
+    title="Powder X-ray diffraction",
+    calibrations={"known": Step(Known, known)},
+    corrections={"mask": Step(Mask, mask)},
+    settings=Model,
+    propose=propose,
+    quantify=quantify,
+)
