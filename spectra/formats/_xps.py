@@ -162,8 +162,11 @@ def with_reference_lines(regions: dict[str, xr.Dataset]) -> dict[str, xr.Dataset
             continue
         if ds.sizes["binding_energy"] > 2000:
             continue
+        y = ds["intensity"].values.astype(float)
+        if not np.all(np.abs(y) < 1e30):
+            continue
         try:
-            at = strongest_line(ds["binding_energy"].values, ds["intensity"].values.astype(float))
+            at = strongest_line(ds["binding_energy"].values, y)
         except (CalibrationError, ValueError):
             continue
         found.setdefault(sample, {})[level] = [round(v, 5) for v in at]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import gzip
 import sqlite3
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -79,7 +80,7 @@ def _database(path: Path) -> Iterator[Path]:
                     if total > _MAX_UNPACKED:
                         raise FormatError(f"{path.name}: unpacks to over {_MAX_UNPACKED} bytes")
                     out.write(block)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise FormatError(f"{path.name}: {error}: the file is truncated") from None
         yield target
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import xarray as xr
@@ -79,7 +81,16 @@ def _sheets(path: Path) -> dict[str, Rows]:
             }
         finally:
             book.close()
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError, EOFError) as e:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ElementTree.ParseError,
+        InvalidFileException,
+        KeyError,
+        ValueError,
+        OSError,
+        EOFError,
+    ) as e:
         raise FormatError(f"{path.name}: not a whole workbook ({e}): copy it again") from None
     return sheets
 
