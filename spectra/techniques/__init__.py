@@ -1,4 +1,4 @@
-"""One file per technique; the registry finds them. ``get("xps")`` imports only what is asked for."""
+"""One file per technique; the registry finds them and imports only what is asked for."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class Settings(BaseModel):
-    """Base of all settings models: frozen, unknown keys refused, no NaN. Field descriptions are shown
-    in the app's forms and in error messages.
+    """Base of all settings models: frozen, unknown keys refused, no NaN.
+
+    Field descriptions are shown in the app's forms and in error messages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Cycling: voltage and current: channels of a cell, aligned with amounts, not fitted with species."""
+"""Cycling: voltage and current: channels of a cell, not fitted with species."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Impedance spectroscopy: channels of a cell, aligned with amounts, not fitted with species."""
+"""Impedance spectroscopy: channels of a cell, not fitted with species."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stack pressure: channels of a cell, aligned with amounts, not fitted with species."""
+"""Stack pressure: channels of a cell, not fitted with species."""
 
 from __future__ import annotations
 

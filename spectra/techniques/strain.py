@@ -1,4 +1,4 @@
-"""Strain: channels of a cell, aligned with amounts, not fitted with species."""
+"""Strain: channels of a cell, not fitted with species."""
 
 from __future__ import annotations
 

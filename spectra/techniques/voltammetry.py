@@ -1,4 +1,4 @@
-"""Linear and cyclic voltammetry: channels of a cell, aligned with amounts, not fitted with species."""
+"""Linear and cyclic voltammetry: channels of a cell, not fitted with species."""
 
 from __future__ import annotations
 
