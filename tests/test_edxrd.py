@@ -111,7 +111,7 @@ def test_silicon_angle_from_the_published_peaks():
     with data("edxrd/p61a_Si640f_peaks_vs_deadtime.csv").open() as file:
         row = next(csv.DictReader(file))
     centers = [float(v) for k, v in row.items() if k.endswith("_center") and v and float(v) > 0]
-    hkl, d = reflections_of(STANDARDS["Si"], float(bragg_energy(150.0, 5.981)))
+    _, d = reflections_of(STANDARDS["Si"], float(bragg_energy(150.0, 5.981)))
     angles = []
     for spacing, place in zip(d, bragg_energy(d, 5.981), strict=True):
         near = min(centers, key=lambda c: abs(c - place))

@@ -3,8 +3,8 @@
 RAW4.00: 61 bytes of header (date at 12, time at 24), then segments ``uint32 type, uint32 length``
 (the length counts from the segment's start). Type 30 holds the wavelengths: float64 at 72 (mean),
 80 (Ka1), 88 (Ka2), 104 (ratio). Type 0 or 160 is a range header of 160 bytes: float64 start at 72
-and step at 80 (deg), uint32 points at 88, float32 time per step at 92 (s), uint32 bytes per point at
-136, uint32 length of its own segments at 140; these follow, then the float32 counts.
+and step at 80 (deg), uint32 points at 88, float32 time per step at 92 (s), uint32 bytes per
+point at 136, uint32 length of its own segments at 140; these follow, then the float32 counts.
 
 RAW1.01: 712 bytes of header (uint32 ranges at 12, float64 Ka1, Ka2, ratio at 624, 632, 640); every
 range: uint32 header length at 0, uint32 points at 4, float64 two-theta at 16, float64 step at 176,

@@ -49,10 +49,7 @@ def read(path: Path, options: Options) -> Regions:
     try:
         file = SpecFile(str(path))
         for scan in file:
-            try:
-                number = len(scan.mca)
-            except Exception:  # silx raises its own kinds for scans without spectra
-                continue
+            number = _spectra(scan)
             if number:
                 name = str(scan.number)
                 regions[name if name not in regions else f"{name}.{scan.order}"] = _scan(
@@ -70,13 +67,21 @@ def read(path: Path, options: Options) -> Regions:
     return regions
 
 
+def _spectra(scan: Any) -> int:
+    """Return the number of spectra of a scan; silx raises its own errors where there is none."""
+    try:
+        return len(scan.mca)
+    except Exception:
+        return 0
+
+
 def _scan(path: Path, scan: Any, number: int, options: Options) -> Any:
     rows = [np.asarray(scan.mca[i], float) for i in range(number)]
     sizes = {r.size for r in rows}
     if len(sizes) != 1:
         raise FormatError(
-            f"{path.name}: scan {scan.number}: spectra of {sorted(sizes)} channels; the last one may "
-            "be truncated"
+            f"{path.name}: scan {scan.number}: spectra of {sorted(sizes)} channels; the last "
+            "one may be truncated"
         )
     told = scan.scan_header_dict
     announced = told.get("@CHANN", "").split()

@@ -4,8 +4,8 @@ First line ``2022.09.19 19:37:16`` (start of the scan), then a sample line (cp12
 ``Lambda2 =`` (angstrom), ``R =`` (Ka2 over Ka1), ``2Theta<tab>I``, a ``line...repeat`` line, rows
 of angle and intensity, and the same once more after ``Result vector``. A folder of such files is a
 series along ``time`` (s from the first scan), or along ``scan``, the number in the file names,
-where all dates are those of one export; ``charge.txt`` in it (hh:mm:ss, V, current) adds ``voltage``
-if its clock starts with the first scan. Intensities are arbitrary (averaged counts).
+where all dates are those of one export; ``charge.txt`` in it (hh:mm:ss, V, current) adds
+``voltage`` if its clock starts with the first scan. Intensities are arbitrary (averaged counts).
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
     -------
     xr.Dataset
         ``a``, ``b``, ``c`` with ``a_stderr`` ... in angstrom and ``strain``, ``strain_stderr``
-        (against the library cell) on ``(*outer, species)``. NaN where the area is below three of its
-        standard errors: what is not there has no lattice.
+        (against the library cell) on ``(*outer, species)``. NaN where the area is below three of
+        its standard errors: what is not there has no lattice.
 
     Raises
     ------

@@ -252,7 +252,7 @@ def phase_lines(
 
 
 def measured_factors(attrs: Mapping[str, Any], species: str) -> dict[str, float]:
-    """Return measured over computed j|F|^2 of a phase, by "h k l", from ``attrs["intensities"]``."""
+    """Return measured over computed j|F|^2 by "h k l", from ``attrs["intensities"]``."""
     text = attrs.get("intensities")
     return dict(json.loads(str(text)).get(species, {})) if text else {}
 

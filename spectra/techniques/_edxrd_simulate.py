@@ -111,7 +111,7 @@ def simulate(
     amount = np.asarray(
         [np.interp(time, history["time"].values, told.sel(species=n).values) for n in names]
     )
-    truth = _profile(names, amount, position, library, s)
+    truth = _profile(names, amount, position.astype(float), library, s)
     drift = s.drift * np.sin(2.0 * np.pi * 0.8 * np.arange(s.times) / max(s.times - 1, 1) + 0.4)
     unit = np.zeros((len(names), s.times, s.channels))
     margin = float(detector.fwhm(energy[-1]))
