@@ -55,9 +55,9 @@ def casaxps_model(ds: xr.Dataset) -> Components:
     """Return CasaXPS's components of this region, with its start values, bounds and ties.
 
     ``GL(p)`` becomes `gl_product`, ``SGL(p)`` `pseudo_voigt`, ``LA`` `la_gaussian`, ``LF`` `lf`.
-    CasaXPS's convolution width m and damping w have no published units: the Gaussian width of LA
-    and LF and the damping of LF are free. Areas are of what the detector counted; CasaXPS
-    stores them over the transmission: compare shares.
+    CasaXPS's convolution width m and damping w have no published meaning: the Gaussian width of LA
+    is free; LF with its usual w and m is known from exported curves (`_LF_DAMPING`). Areas are of
+    what the detector counted; CasaXPS stores them over the transmission: compare shares.
 
     Parameters
     ----------
@@ -98,6 +98,15 @@ def params_width(row: _Row) -> float:
 
 
 _SHAPES = {"GL": "gl_product", "SGL": "pseudo_voigt", "LA": "la_gaussian", "LF": "lf"}
+
+_LF_KNOWN = (80.0, 100.0)
+_LF_GAUSSIAN = 1.563
+_LF_DAMPING = 9.95
+"""Gaussian width and damping of LF(alpha, beta, 80, 100) over its Lorentzian width.
+
+CasaXPS does not publish what its w and m mean; these ratios make `lf` equal to two curves it
+exported, of different width, within 0.07 % of their height (rms). For other w and m only the
+damping is taken from them."""
 
 
 def _rows(ds: xr.Dataset) -> list[_Row]:
@@ -173,13 +182,15 @@ def _shape_params(row: _Row, names: list[str], k: int) -> dict[str, Param]:
             "fwhm_gaussian": Param(value=half, min=0.02, max=limit),
         }
     if row.shape == "LF":
-        to = names[tie] if 0 <= tie < len(names) and tie != k else ""
-        damping = Param(value=15.0, min=3.0, max=60.0)
-        widths["damping"] = Param(value=15.0, expr=f"{to}.damping") if to else damping
+        own = f"{names[k]}.fwhm_lorentzian"
+        gaussian = Param(value=_LF_GAUSSIAN * half, expr=f"{_LF_GAUSSIAN!r} * {own}")
+        if row.arguments[2:4] == _LF_KNOWN:
+            widths["fwhm_gaussian"] = gaussian
         return {
             **widths,
             "alpha": Param(value=alpha, vary=False),
             "beta": Param(value=beta, vary=False),
+            "damping": Param(value=_LF_DAMPING * half, expr=f"{_LF_DAMPING!r} * {own}"),
         }
     return {
         **widths,
