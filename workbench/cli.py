@@ -328,7 +328,8 @@ def _fit(args: argparse.Namespace) -> int:
             },
             "fit",
         )
-    result = run_recipe(args.file, recipe)
+    with _progress("spectrum") as tell:
+        result = run_recipe(args.file, recipe, progress=lambda n, of: tell(args.file.name, n, of))
     save_result(result, args.output)
     flagged = count_flagged(result.fit)
     if args.json:
@@ -380,10 +381,13 @@ def _run(args: argparse.Namespace) -> int:
 class _progress:
     """A progress bar on stderr; silent when that is not a terminal."""
 
+    def __init__(self, unit: str = "file") -> None:
+        self.unit = unit
+
     def __enter__(self) -> Callable[[str, int, int], None]:
         from tqdm import tqdm
 
-        self.bar = tqdm(total=None, disable=not sys.stderr.isatty(), leave=False, unit="file")
+        self.bar = tqdm(total=None, disable=not sys.stderr.isatty(), leave=False, unit=self.unit)
 
         def tell(what: str, done: int, total: int) -> None:
             self.bar.total = total

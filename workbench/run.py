@@ -95,7 +95,12 @@ def _told(path: str | PathLike[str], recipe: Recipe) -> str | None:
     return recipe.technique if several else None
 
 
-def run_recipe(path: str | PathLike[str], recipe: Recipe) -> Result:
+def run_recipe(
+    path: str | PathLike[str],
+    recipe: Recipe,
+    *,
+    progress: Callable[[int, int], bool | None] | None = None,
+) -> Result:
     """Run one recipe on one file.
 
     Parameters
@@ -104,6 +109,8 @@ def run_recipe(path: str | PathLike[str], recipe: Recipe) -> Result:
         The measurement.
     recipe : Recipe
         What to do with it.
+    progress : callable, optional
+        Called with (done, total) spectra; returning True cancels the fit.
 
     Returns
     -------
@@ -119,6 +126,7 @@ def run_recipe(path: str | PathLike[str], recipe: Recipe) -> Result:
         engine=recipe.fit.engine,
         statistic=statistic,
         shared=recipe.fit.shared or None,
+        progress=progress,
     )
     result.attrs["recipe"] = recipe.model_dump_json(exclude_defaults=True)
     amounts = quantify(result) if components.species else None
