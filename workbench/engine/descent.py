@@ -36,7 +36,7 @@ from .frame import (
     state_of,
     vector,
 )
-from .maths import FLAGS
+from .maths import FLAGS, INNER
 from .tables import (
     LIMIT_BY,
     LIMIT_FACTOR,
@@ -55,7 +55,7 @@ FAR = 1e-2
 """Below this expected reduction of chi-square evaluations are in float64."""
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FLAGS)
+@njit(nogil=True, error_model="numpy", fastmath=FLAGS, **INNER)
 def solve(h, lam, f):  # type: ignore[no-untyped-def]
     """Solve (H + lam diag H) step = g on the entries of state 0, by Jacobi-scaled Cholesky.
 
@@ -116,7 +116,7 @@ def solve(h, lam, f):  # type: ignore[no-untyped-def]
     return ok
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def project(f, h, p):  # type: ignore[no-untyped-def]
     """Move to the exact optimum of the linear parameters without a pass over the points.
 
@@ -163,7 +163,7 @@ def project(f, h, p):  # type: ignore[no-untyped-def]
     h[n, n] = corner
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def choose(f, h, p, lam, share):  # type: ignore[no-untyped-def]
     """Find the step inside bounds and trust limits, and the trial it leads to.
 
@@ -242,7 +242,7 @@ def choose(f, h, p, lam, share):  # type: ignore[no-untyped-def]
     return lam, gain, take
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def look(f, low, poisson, p, out):  # type: ignore[no-untyped-def]
     """Evaluate at ``p`` in one of the precisions; returns the objective."""
     transform(f, p)

@@ -29,6 +29,7 @@ from .frame import (
     matrix,
     vector,
 )
+from .maths import INNER
 from .outcome import fail, invert, settle
 from .starts import COARSE, WORSE
 from .tables import (
@@ -49,7 +50,7 @@ COUNTS, SIGMA, UNIT = 0, 1, 2
 """Where weights come from: counts, given standard deviations, none."""
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def fill(y, sigma, background, mode, weight, data, static):  # type: ignore[no-untyped-def]
     """Weights and data of one spectrum (NaN: no data); returns the number of points that count."""
     seen = 0
@@ -73,7 +74,7 @@ def fill(y, sigma, background, mode, weight, data, static):  # type: ignore[no-u
     return seen
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def load(f, weight, data, static, poisson):  # type: ignore[no-untyped-def]
     """Put a spectrum into the lines of both precisions, weighted."""
     lines, low = lines64(f), lines32(f)
@@ -95,7 +96,7 @@ def load(f, weight, data, static, poisson):  # type: ignore[no-untyped-def]
             low[2, k] = np.float32(lines[2, k] - lines[3, k])
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def run(f, weight, data, static, poisson, edm, unit):  # type: ignore[no-untyped-def]
     """Fit one spectrum from ``P``: chi-square first, then the likelihood if asked for."""
     load(f, weight, data, static, np.int64(0))
@@ -112,7 +113,7 @@ def run(f, weight, data, static, poisson, edm, unit):  # type: ignore[no-untyped
     return done, matrix(f, H)[n, n], int(count)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def group_start(f, members, y, sigma, background, mode, buffers, start):  # type: ignore[no-untyped-def]
     """Fit the mean of a group into ``start``; the user's start where that says nothing."""
     n = f[FREE_COUNT]
@@ -259,7 +260,7 @@ def fit_groups(  # type: ignore[no-untyped-def]
             status[m] = settle(f, factor, c, lost, value[m], stderr[m], flag[m])
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def _rescue(  # type: ignore[no-untyped-def]
     f, members, y, sigma, background, mode, poisson, scaled, buffers, edm, kept_p, kept_h,
     red, ended, chisqr, ndata, nfev,

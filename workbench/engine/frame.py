@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
+from .maths import INNER
 from .plan import Plan
 from .tables import INTEGERS, Tables
 from .tiles import MAX_PARAMS
@@ -115,14 +116,14 @@ single = _pointer(types.float32, ir.FloatType())
 whole = _pointer(types.int64, ir.IntType(64))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def ints(f, k):  # type: ignore[no-untyped-def]
     """Return a segment of the tables' integers."""
     t = carray(whole(f[INTS]), (f[INTS_SIZE],))
     return t[t[k] : t[k + 1]]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def floats(f, k):  # type: ignore[no-untyped-def]
     """Return a segment of the tables' floats."""
     t = carray(whole(f[INTS]), (f[INTS_SIZE],))
@@ -130,45 +131,45 @@ def floats(f, k):  # type: ignore[no-untyped-def]
     return d[t[_FLOAT_HEADER + k] : t[_FLOAT_HEADER + k + 1]]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def matrix(f, k):  # type: ignore[no-untyped-def]
     """Return a square buffer."""
     size = f[SIZE]
     return carray(double(f[MATRICES] + 8 * k * size * size), (size, size))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def vector(f, k):  # type: ignore[no-untyped-def]
     """Return a buffer of one number per free parameter."""
     n = f[FREE_COUNT]
     return carray(double(f[VECTORS] + 8 * k * n), (n,))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def state_of(f):  # type: ignore[no-untyped-def]
     """Return what holds each free parameter in a step: nothing (0), a bound (1, 2)."""
     return carray(whole(f[STATE]), (f[FREE_COUNT],))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def full_of(f):  # type: ignore[no-untyped-def]
     """Return the full parameters."""
     return carray(double(f[FULL_AT]), (f[FULL_COUNT],))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def values_of(f):  # type: ignore[no-untyped-def]
     """Return the entries of dP/dp."""
     return carray(double(f[VALUES_AT]), (f[ENTRIES],))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def lines64(f):  # type: ignore[no-untyped-def]
     """Return the lines of a spectrum."""
     return carray(double(f[LINES64]), (4, f[POINTS]))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def lines32(f):  # type: ignore[no-untyped-def]
     """Return the lines of a spectrum in single precision."""
     return carray(single(f[LINES32]), (4, f[POINTS]))

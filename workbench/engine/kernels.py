@@ -43,7 +43,7 @@ from .frame import (
 from .frame import (
     single as pointer32,
 )
-from .maths import FLAGS, log64
+from .maths import FLAGS, INNER, log64
 from .problem import COUNT_FLOOR
 from .tables import (
     ADDRESS,
@@ -75,7 +75,7 @@ LONG, SHORT = TILE_LENGTH, 64
 """Tile lengths; the short one serves the last points."""
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def table_tile(f, k, lines, t0, n, area, shift, tile, r0, r1, model):  # type: ignore[no-untyped-def]
     """Tabulated curve with a moving shift: linear interpolation, zero outside the table."""
     place, tx, ty = ints(f, TABLE_FIRST), floats(f, TABLE_X), floats(f, TABLE_Y)
@@ -100,7 +100,7 @@ def table_tile(f, k, lines, t0, n, area, shift, tile, r0, r1, model):  # type: i
 def _gram_of(number: Any, length: int) -> Any:
     zero = number(0.0)
 
-    @njit(nogil=True, fastmath=FLAGS, error_model="numpy")
+    @njit(nogil=True, fastmath=FLAGS, error_model="numpy", **INNER)
     def gram(jac, size, out):  # type: ignore[no-untyped-def]
         # fmt: off
         for i in range(0, size, 4):
@@ -142,7 +142,7 @@ def _make(single: bool) -> Any:
     zero, one = number(0.0), number(1.0)
     gram_long, gram_short = _gram_of(number, LONG), _gram_of(number, SHORT)
 
-    @njit(nogil=True, fastmath=FLAGS, error_model="numpy")
+    @njit(nogil=True, fastmath=FLAGS, error_model="numpy", **INNER)
     def add_row(jac, to, of, factor, n, fresh):  # type: ignore[no-untyped-def]
         if fresh:
             for i in range(n):
@@ -151,14 +151,14 @@ def _make(single: bool) -> Any:
             for i in range(n):
                 jac[to, i] += factor * jac[of, i]
 
-    @njit(nogil=True, fastmath=FLAGS, error_model="numpy")
+    @njit(nogil=True, fastmath=FLAGS, error_model="numpy", **INNER)
     def column_tile(column, lines, t0, n, area, jac, row, model):  # type: ignore[no-untyped-def]
         for i in range(n):
             v = lines[1, t0 + i] * column[t0 + i]
             jac[row, i] = v
             jac[model, i] += area * v
 
-    @njit(nogil=True, fastmath=FLAGS, error_model="numpy")
+    @njit(nogil=True, fastmath=FLAGS, error_model="numpy", **INNER)
     def poisson_tile(lines, t0, n, used, jac, model):  # type: ignore[no-untyped-def]
         """Weights from the model: scale the rows, leave the residual in row ``used``."""
         floor = number(COUNT_FLOOR)
@@ -180,7 +180,7 @@ def _make(single: bool) -> Any:
             jac[used, i] *= lines[2, t0 + i] - jac[model, i]
         return total
 
-    @njit(nogil=True, error_model="numpy")
+    @njit(nogil=True, error_model="numpy", **INNER)
     def accumulate(jac, used, n, size, out):  # type: ignore[no-untyped-def]
         if n > SHORT:
             if n < LONG:
@@ -194,7 +194,7 @@ def _make(single: bool) -> Any:
                     jac[i, k] = zero
             gram_short(jac, size, out)
 
-    @njit(nogil=True, error_model="numpy")
+    @njit(nogil=True, error_model="numpy", **INNER)
     def scattered(jac, used, n, row_of, nf, tile_gram, out):  # type: ignore[no-untyped-def]
         """Gram matrix of the rows in use, added where they belong."""
         tall = (used + 4) // 4 * 4

@@ -14,6 +14,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For functions only compiled code calls: half the time to compile them is their wrappers."""
 FLAGS = {"contract", "reassoc", "arcp", "nsz"}
 """Fast-math flags of the kernels: never nnan or ninf, NaN must stay visible."""
 
@@ -35,7 +37,7 @@ _to_int32 = _bits(types.float32, types.int32, ir.IntType(32))
 _to_float32 = _bits(types.int32, types.float32, ir.FloatType())
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True, **INNER)
 def exp64(x):  # type: ignore[no-untyped-def]
     """Exponential to 2 ulp for -700 < x < 700, constant outside: 2^k times a Taylor polynomial."""
     x = min(max(x, -700.0), 700.0)
@@ -59,7 +61,7 @@ def exp64(x):  # type: ignore[no-untyped-def]
     return _to_float(_to_int(p) + (_to_int(t) << 52))
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True, **INNER)
 def exp32(x):  # type: ignore[no-untyped-def]
     """Exponential in single precision, 1e-7, for -80 < x < 80."""
     x = min(max(x, np.float32(-80.0)), np.float32(80.0))
@@ -77,7 +79,7 @@ def exp32(x):  # type: ignore[no-untyped-def]
     return _to_float32(_to_int32(p) + (_to_int32(t) << np.int32(23)))
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True, **INNER)
 def log64(x):  # type: ignore[no-untyped-def]
     """Natural logarithm to 1e-15: exponent plus an atanh series; NaN where there is none."""
     bits = _to_int(x) - 0x3FE6A09E667F3BCD  # sqrt(1/2)
@@ -100,13 +102,13 @@ def log64(x):  # type: ignore[no-untyped-def]
     return value if x > 0.0 else np.nan
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FLAGS, forceinline=True)
+@njit(nogil=True, error_model="numpy", fastmath=FLAGS, forceinline=True, **INNER)
 def where(condition, yes, no):  # type: ignore[no-untyped-def]
     """Choose one of two numbers."""
     return yes if condition else no
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True, **INNER)
 def atan64(x):  # type: ignore[no-untyped-def]
     """Arc tangent to 1e-15: reflected into [0, 1], moved by pi/8 steps, then its series."""
     a = abs(x)
@@ -137,7 +139,7 @@ def atan64(x):  # type: ignore[no-untyped-def]
     return -p if x < 0.0 else p
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True, **INNER)
 def lgamma(x):  # type: ignore[no-untyped-def]
     """Logarithm of the gamma function, x > 0: Stirling's series at x + 8, straight code."""
     y = x + 8.0
@@ -154,7 +156,7 @@ def lgamma(x):  # type: ignore[no-untyped-def]
     return (y - 0.5) * log64(y) - y + 0.9189385332046727 + tail - log64(product)
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True, **INNER)
 def digamma(x):  # type: ignore[no-untyped-def]
     """Logarithmic derivative of the gamma function, x > 0: asymptotic series at x + 8."""
     y = x + 8.0

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from .frame import FACTOR, INVERSE, STEP, Q, floats, full_of, ints, matrix, values_of, vector
+from .maths import INNER
 from .tables import (
     AMPLITUDE,
     AREA,
@@ -45,7 +46,7 @@ from .uncertainty import (
 )
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def invert(h, n, low, inverse, lost, scale):  # type: ignore[no-untyped-def]
     """Covariance of the free parameters; False if some pivot says the matrix is singular."""
     for i in range(n):
@@ -89,7 +90,7 @@ def invert(h, n, low, inverse, lost, scale):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def wald(a, block, n, low, work):  # type: ignore[no-untyped-def]
     """Compute a' C^-1 a by Jacobi-scaled Cholesky, undetermined entries left out."""
     total = 0.0
@@ -118,7 +119,7 @@ def wald(a, block, n, low, work):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def settle(t, factor, cov, lost, value, stderr, flag):  # type: ignore[no-untyped-def]
     """Fill one spectrum's row from its full parameters, C and free covariance; returns the status.
 
@@ -237,7 +238,7 @@ def settle(t, factor, cov, lost, value, stderr, flag):  # type: ignore[no-untype
     return status
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def fail(value, stderr, flag):  # type: ignore[no-untyped-def]
     """NaN and a flag: there is no value."""
     for i in range(value.shape[0]):

@@ -7,10 +7,11 @@ import math
 from numba import carray, njit
 
 from .frame import DEPTH, STACK, WIDTH, double, floats, full_of, ints, values_of
+from .maths import INNER
 from .tables import CODES, COLUMN_OF, CONSTANTS, LOADS, OFFSET, ROW, TIE, TIE_FIRST, VALUE
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def transform(t, p):  # type: ignore[no-untyped-def]
     """Fill the full parameters and the sparse rows of dP/dp of a frame from ``p``.
 
@@ -59,7 +60,7 @@ def transform(t, p):  # type: ignore[no-untyped-def]
             values[first + c] = stack[0, 1 + c]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def _binary(code, stack, top, width):  # type: ignore[no-untyped-def]
     a = stack[top, 0]
     b = stack[top + 1, 0]
@@ -89,7 +90,7 @@ def _binary(code, stack, top, width):  # type: ignore[no-untyped-def]
         stack[top, c] = fa * stack[top, c] + fb * stack[top + 1, c]
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", **INNER)
 def _unary(code, stack, top, width):  # type: ignore[no-untyped-def]
     a = stack[top, 0]
     if code == 7:

@@ -88,7 +88,9 @@ def scalar(function: Callable[..., Any], single: bool = False) -> Any:
         code, bound, function.__name__, function.__defaults__, function.__closure__
     )
     # inlined even when long: only then does LLVM vectorise the loop over the points
-    return njit(nogil=True, error_model="numpy", fastmath=maths.FLAGS, forceinline=True)(made)
+    return njit(
+        nogil=True, error_model="numpy", fastmath=maths.FLAGS, forceinline=True, **maths.INNER
+    )(made)
 
 
 def _scatter(add: bool) -> Any:
