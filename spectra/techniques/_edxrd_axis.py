@@ -65,6 +65,9 @@ def on_energy(ds: xr.Dataset, coefficients: Sequence[float]) -> xr.Dataset:
 
 def header_scale(ds: xr.Dataset) -> tuple[float, float, float] | None:
     """Return the (c0, c1, c2) that the file's header claims, or None."""
+    if "header_c1_keV" in ds.coords and ds["header_c1_keV"].ndim == 0:  # one element of several
+        one, two, three = (float(ds[f"header_c{i}_keV"]) for i in range(3))
+        return (one, two, three) if two not in (0.0, 1.0) else None
     if "header_c1_keV" not in ds.attrs:
         return None
     c0, c1, c2 = (float(ds.attrs.get(f"header_c{i}_keV", 0.0)) for i in range(3))

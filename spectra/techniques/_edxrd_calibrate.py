@@ -122,8 +122,8 @@ class Sources(Settings):
         (), description=f"what emits: {', '.join(SOURCES)}; every line found is used"
     )
     lines: tuple[float, ...] = Field((), description="further single lines, keV")
-    guess: tuple[float, float] | None = Field(
-        None, description="approximate c0 (keV) and c1 (keV per channel); none takes the header's"
+    guess: tuple[float, float] | tuple[float, float, float] | None = Field(
+        None, description="approximate c0, c1 (and c2) in keV; none takes the header's"
     )
     degree: Literal[1, 2] = Field(2, description="degree of the polynomial from channel to energy")
     search_keV: float = Field(
@@ -247,6 +247,10 @@ def sources(ds: xr.Dataset, settings: Sources) -> xr.Dataset:
                 f"{settings.degree + 1} are the least; check sources and guess, or raise search_keV"
             )
         coef, covar = _polynomial(found, guess, settings.degree)
+        kept = _without_strays(found, coef, settings.degree)
+        if len(kept) < len(found):
+            found = kept
+            coef, covar = _polynomial(found, guess, settings.degree)
         guess, search = tuple(coef), min(search, 0.4)
     out = on_energy(ds.copy(deep=False), guess)
     residual = [float(energy_of(p.center, guess) - e) for e, p in found]
@@ -284,6 +288,23 @@ def _polynomial(
     freedom = len(found) - degree - 1
     covar = np.linalg.inv(a.T @ a) * (max(1.0, chi2 / freedom) if freedom else 1.0)
     return q * back, covar * np.outer(back, back)
+
+
+def _without_strays(
+    found: list[tuple[float, Peak]], coef: Array, degree: int
+) -> list[tuple[float, Peak]]:
+    """Leave out the one line that the others contradict by more than 50 eV, if enough remain."""
+    worst = max(abs(float(energy_of(p.center, coef)) - e) for e, p in found)
+    if worst < 0.05 or len(found) < degree + 3:
+        return found
+    trials = []
+    for k in range(len(found)):
+        rest = found[:k] + found[k + 1 :]
+        fit, _ = _polynomial(rest, tuple(coef), degree)
+        left = max(abs(float(energy_of(p.center, fit)) - e) for e, p in rest)
+        trials.append((left, k))
+    left, k = min(trials)
+    return found[:k] + found[k + 1 :] if left < 0.3 * worst else found
 
 
 def _noise_and_fano(
