@@ -250,3 +250,25 @@ def test_width_grows_as_the_root_of_energy():
     detector = Detector(noise_keV=0.121, fano=0.106)
     assert float(detector.fwhm(122.06)) == pytest.approx(0.480, abs=0.01)
     assert float(detector.fwhm(88.03)) == pytest.approx(0.403, abs=0.012)
+
+
+def test_pile_up_of_a_line_lies_at_twice_its_energy(simulated):
+    settings = {"pile_up": 0.05, "positions": 2, "times": 1}
+    ds = wb.simulate("edxrd", settings=settings, seed=4).isel(position=[1])
+    plain = wb.simulate("edxrd", settings={**settings, "pile_up": 0.0}, seed=4).isel(position=[1])
+    rate = float(ds["intensity"].sum()) / 60.0
+    out = wb.correct(ds, "pile_up", resolving_us=-np.log1p(-0.05) / rate * 1e6)
+    sums = out["background"].values[0, 0]
+    x = ds["photon_energy"].values
+    strongest = float(x[int(np.argmax(plain["intensity"].values[0, 0]))])
+    near = np.abs(x - 2 * strongest) < 1.2
+    assert x[near][np.argmax(sums[near])] == pytest.approx(2 * strongest, abs=0.3)
+    # what pile-up added over a scaled clean spectrum is what the correction predicts
+    x = ds["photon_energy"].values
+    high = (x > 86) & (x < 96)
+    excess = (
+        ds["intensity"].values[0, 0][high].sum()
+        - 0.95 * plain["intensity"].values[0, 0][high].sum()
+    )
+    noise = np.sqrt(2.0 * ds["intensity"].values[0, 0][high].sum())
+    assert abs(excess - sums[high].sum()) < 4.0 * noise

@@ -294,14 +294,14 @@ def _without_strays(
     found: list[tuple[float, Peak]], coef: Array, degree: int
 ) -> list[tuple[float, Peak]]:
     """Leave out the one line that the others contradict by more than 50 eV, if enough remain."""
-    worst = max(abs(float(energy_of(p.center, coef)) - e) for e, p in found)
+    worst = max(abs(float(energy_of(p.center, tuple(coef))) - e) for e, p in found)
     if worst < 0.05 or len(found) < degree + 3:
         return found
     trials = []
     for k in range(len(found)):
         rest = found[:k] + found[k + 1 :]
         fit, _ = _polynomial(rest, tuple(coef), degree)
-        left = max(abs(float(energy_of(p.center, fit)) - e) for e, p in rest)
+        left = max(abs(float(energy_of(p.center, tuple(fit))) - e) for e, p in rest)
         trials.append((left, k))
     left, k = min(trials)
     return found[:k] + found[k + 1 :] if left < 0.3 * worst else found

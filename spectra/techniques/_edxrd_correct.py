@@ -48,6 +48,58 @@ class Mask(Settings):
     ranges: tuple[tuple[float, float], ...] = Field(description="(low, high) in keV")
 
 
+class PileUp(Settings):
+    """Sums of two photons that the electronics take for one."""
+
+    resolving_us: float = Field(
+        gt=0, description="time within which two photons are one, microseconds"
+    )
+
+
+def pile_up(ds: xr.Dataset, settings: PileUp) -> xr.Dataset:
+    """Add the expected sum spectrum to the static ``background``.
+
+    ``p / 2 * (N * N) / sum(N)`` with the spectrum N folded with itself and ``p = 1 - exp(-rate
+    t)``, rate = counts over live time; first order, good while p is small. The sum of two photons
+    of a line lies exactly on (2h 2k 2l). Counts lost from the lines (a share p of all) are not put
+    back: they do not change ratios.
+
+    Raises
+    ------
+    ConventionError
+        If the axis is not an energy or the live time is not known.
+    """
+    if "photon_energy" not in ds["intensity"].dims or "live_time" not in ds:
+        raise ConventionError(
+            f"{where(ds)}: pile-up needs counts on photon_energy and the variable live_time (s); "
+            "calibrate first and assign live_time if you know it"
+        )
+    from scipy.signal import fftconvolve
+
+    x = ds["photon_energy"].values
+    step = float(np.median(np.diff(x)))
+    grid = np.arange(0.0, float(x[-1]) + step, step)
+    width = np.gradient(x)
+    shape = ds["intensity"].shape
+    counts = np.nan_to_num(ds["intensity"].values.astype(float)).reshape(-1, x.size)
+    live = np.broadcast_to(ds["live_time"].values, shape[:-1]).reshape(-1)
+    out = np.zeros_like(counts)
+    for k, row in enumerate(counts):
+        total = row.sum()
+        if not total > 0.0 or not live[k] > 0.0:
+            continue
+        even = np.interp(grid, x, row / width, left=0.0, right=0.0) * step
+        pairs = np.clip(fftconvolve(even, even)[: grid.size], 0.0, None)
+        share = -np.expm1(-total / live[k] * settings.resolving_us * 1e-6)
+        out[k] = 0.5 * share / total * np.interp(x, grid, pairs / step) * width
+    made = ds.copy(deep=False)
+    before = ds.get("background", 0.0)
+    made["background"] = (ds["intensity"] * 0.0 + out.reshape(shape) + before).assign_attrs(
+        units=ds["intensity"].attrs["units"], long_name="sums of two photons"
+    )
+    return made
+
+
 def dead_time(ds: xr.Dataset, settings: DeadTime) -> xr.Dataset:
     """Add ``dead_time`` (share of the real time) and flag spectra above the limit.
 

@@ -36,6 +36,7 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         ``a``, ``b``, ``c`` with ``a_stderr`` ... in angstrom and ``strain``, ``strain_stderr``
         (against the library cell) on ``(*outer, species)``. NaN where the area is below three of
         its standard errors: what is not there has no lattice.
+        ``strain_systematic``: what the angle's error of the calibration adds to all values alike.
 
     Raises
     ------
@@ -70,6 +71,10 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
             "species": np.array([c.species for c in phases], dtype=str),
         },
     )
+    if "two_theta_stderr" in fit.attrs:
+        half = np.radians(float(fit.attrs["two_theta_deg"])) / 2.0
+        common = 0.5 * np.radians(float(fit.attrs["two_theta_stderr"])) / np.tan(half)
+        out["strain_systematic"] = ((), float(common), {"units": "1"})
     for axis in "abc":
         cell = np.array([getattr(structure_data(str(c.species), library), axis) for c in phases])
         out[axis] = (dims, cell * (1.0 + e), {"units": "angstrom"})

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from ..component import Component, Components
 from ..errors import ModelError
 from ._edxrd_calibrate import Known, Sources, StandardPowder, known, sources, standard
-from ._edxrd_correct import DeadTime, IncidentSpectrum, Mask, dead_time, incident, mask
+from ._edxrd_correct import (
+    DeadTime,
+    IncidentSpectrum,
+    Mask,
+    PileUp,
+    dead_time,
+    incident,
+    mask,
+    pile_up,
+)
 from ._edxrd_intensities import Intensities, intensities
 from ._edxrd_lattice import lattice, library_energy, texture
 from ._edxrd_model import Model, propose
@@ -140,6 +149,7 @@ TECHNIQUE = Technique(
         "dead_time": Step(DeadTime, dead_time),
         "incident": Step(IncidentSpectrum, incident),
         "intensities": Step(Intensities, intensities),
+        "pile_up": Step(PileUp, pile_up),
         "mask": Step(Mask, mask),
     },
     settings=Model,
