@@ -17,16 +17,29 @@ def _warm():
     workbench.engine.warm()
 
 
-@pytest.fixture(scope="module", params=["reference", "hard"])
-def case(request):
-    hard = request.param == "hard"
-    ds, _ = cube(10, 20, hard=hard)
+def case_of(hard, shape):
+    ds, _ = cube(*shape, hard=hard)
     begin = start(0.12 if hard else 1.0)
     return ds, begin, lmfit_fits(ds, begin)
 
 
+@pytest.fixture(scope="module", params=["reference", "hard"])
+def case(request):
+    return case_of(request.param == "hard", (10, 20))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hard", [False, True])
+def test_all_spectra_of_both_cubes(hard):
+    check_same_optimum(case_of(hard, (64, 64)), "batch")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_same_optimum_as_lmfit(case, engine):
+    check_same_optimum(case, engine)
+
+
+def check_same_optimum(case, engine):
     ds, begin, (p, e, chi) = case
     got = fit(ds, components(begin), engine=engine)
     assert got.attrs["engine"] == engine

@@ -217,14 +217,19 @@ def lazy(job: Job, arrays: dict[str, Any]) -> dict[str, Any]:
     )
     out: dict[str, Any] = {}
     for k, name in enumerate(("value", "stderr", "flag")):
-        out[name] = packed[..., k * count : (k + 1) * count].astype(TYPES.get(name, np.float64))
+        out[name] = _own(packed[..., k * count : (k + 1) * count], TYPES.get(name, np.float64))
     for k, name in enumerate(SINGLES):
-        out[name] = packed[..., 3 * count + k].astype(TYPES.get(name, np.float64))
+        out[name] = _own(packed[..., 3 * count + k], TYPES.get(name, np.float64))
     out["covar"] = None
     if job.covariance:
         square = packed[..., 3 * count + len(SINGLES) :]
         out["covar"] = square.reshape(*whole, count, count)
     return out
+
+
+def _own(part: Any, dtype: Any) -> Any:
+    """Copy each block's part, so that it does not keep the whole packed block alive."""
+    return part.map_blocks(np.array, dtype=dtype)
 
 
 def aligned(chunks: Sequence[int], side: int) -> tuple[int, ...]:
