@@ -1,0 +1,115 @@
+"""Columns of EC-Lab's tables as channels of a cell; shared by the binary and the text reader.
+
+EC-Lab names a column with its unit (``Ewe/V``, ``-Im(Z)/Ohm``). Impedance tables run along
+``point`` (several spectra follow each other, numbered in ``spectrum``), all others along ``time``
+(s since the start of the acquisition). Columns without a fixed name here are left in the file.
+No uncertainty is stored in such files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from ..channels import channels
+from ..convention import Source
+from ..errors import ConventionError, FormatError
+
+Columns = Mapping[str, npt.NDArray[np.float64]]
+
+_FIRST_OF: dict[str, tuple[tuple[str, float], ...]] = {
+    "voltage": (("Ewe/V", 1.0), ("<Ewe>/V", 1.0), ("<Ewe/V>", 1.0), ("Ecell/V", 1.0)),
+    "counter_voltage": (("Ece/V", 1.0), ("<Ece>/V", 1.0)),
+    "current": (("I/mA", 1.0), ("<I>/mA", 1.0), ("I/A", 1e3), ("<I>/A", 1e3)),
+    "capacity": (("(Q-Qo)/mA.h", 1.0), ("(Q-Qo)/C", 1 / 3.6)),
+    "temperature": (("Temperature/°C", 1.0), ("T/°C", 1.0)),
+    "frequency": (("freq/Hz", 1.0),),
+    "impedance_re": (("Re(Z)/Ohm", 1.0),),
+    "impedance_im": (("-Im(Z)/Ohm", -1.0), ("Im(Z)/Ohm", 1.0)),
+    "step": (("Ns", 1.0),),
+    "cycle": (("cycle number", 1.0),),
+}
+_UNITS = {
+    "voltage": "V",
+    "counter_voltage": "V",
+    "current": "mA",
+    "capacity": "mAh",
+    "temperature": "degC",
+    "frequency": "Hz",
+    "impedance_re": "ohm",
+    "impedance_im": "ohm",
+    "step": "1",
+    "cycle": "1",
+}
+
+
+def as_channels(columns: Columns, path: Path, src: Source, start: str) -> xr.Dataset:
+    """Return the table as channels.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        EC-Lab's column names (a long dash or a micro sign as the program writes it) and values.
+    path : Path
+        For messages.
+    src : Source
+        Provenance.
+    start : str
+        ISO time of time 0, or empty.
+
+    Raises
+    ------
+    FormatError
+        If no column is known, or time runs back.
+    """
+    found: dict[str, tuple[npt.NDArray[np.float64], str]] = {}
+    for name, choices in _FIRST_OF.items():
+        for column, factor in choices:
+            if column in columns:
+                found[name] = (columns[column] * factor, _UNITS[name])
+                break
+    time = columns.get("time/s")
+    spectra = "frequency" in found and "impedance_re" in found and "impedance_im" in found
+    attrs: dict[str, str] = {"start": start} if start else {}
+    if "current" not in found and time is not None and "dq/mA.h" in columns and time.size > 1:
+        # charge between two rows over the time between them: the mean current of that interval
+        step = np.diff(time, prepend=np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = columns["dq/mA.h"] * 3600.0 / step
+        found["current"] = (np.where(step > 0, mean, np.nan), "mA")
+        attrs["current_origin"] = "charge between rows over time between rows"
+    if not found or (time is None and not spectra):
+        listed = ", ".join(list(columns)[:12])
+        raise FormatError(
+            f"{path.name}: no time with voltage, current or impedance; it has {listed}"
+        )
+    try:
+        if spectra:
+            frequency = found["frequency"][0]
+            found["spectrum"] = (_numbered(frequency), "1")
+            found.pop("cycle", None)
+            if time is not None:
+                found["time"] = (time, "s")
+            index = np.arange(frequency.size, dtype=float)
+            return channels(
+                index, found, technique="impedance", along="point", attrs=attrs, source=src
+            )
+        assert time is not None
+        swept = "control/V" in columns and "cycle" in found and "Ns" not in columns
+        technique = "voltammetry" if swept else "cycling"
+        return channels(time, found, technique=technique, attrs=attrs, source=src)
+    except ConventionError as error:
+        raise FormatError(str(error)) from None
+
+
+def _numbered(frequency: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return each row's spectrum: a new one starts where the sweep jumps back to its start."""
+    if frequency.size < 3:
+        return np.zeros(frequency.size)
+    steps = np.diff(frequency)
+    direction = np.sign(np.median(steps))
+    return np.concatenate([[0.0], np.cumsum(np.sign(steps) == -direction)])
