@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .library import Library
-from .model import CoreLevel, Line, Species, StructureData
+from .model import CoreLevel, Line, Separation, Species, StructureData, count_atoms
 
 CLOSEST_ANGSTROM = 0.85
 """No two full sites of a structure lie nearer than this (O-H is 0.92)."""
+
+COMPOSITION_TOLERANCE = 0.08
+"""Refined occupancies of published structures miss the formula by up to this share."""
+DENSITY_TOLERANCE = 2e-3
+"""A stored density is that of the first structure, to three decimals."""
+_AVOGADRO = 0.602214076  # formula units per mol in 1e24: g/cm3 from cubic angstrom
 
 _UNITS = {"xps": "eV", "nmr": "ppm", "raman": "1/cm"}
 _PLAUSIBLE = {"xps": (0.0, 1500.0), "nmr": (-8000.0, 8000.0), "raman": (10.0, 4200.0)}
@@ -47,6 +53,7 @@ def check(library: Library, *, structures: bool = True) -> list[Problem]:
         Empty if all is well.
     """
     found = [p for one in library.species.values() for p in _species(one, library)]
+    found += list(_names(library))
     found += [p for level in library.core_levels.values() for p in _core_level(level)]
     found += [
         Problem(nucleus.name, "spin", f"{nucleus.spin:g} is no multiple of 1/2")
@@ -58,6 +65,22 @@ def check(library: Library, *, structures: bool = True) -> list[Problem]:
             for data in one.structures:
                 found += list(_structure(one, data))
     return found
+
+
+def _names(library: Library) -> Iterator[Problem]:
+    """One name finds one species, one structure id one structure."""
+    owners: dict[str, str] = {}
+    for one in library.species.values():
+        for name in {n.casefold() for n in (one.id, *one.aliases)}:
+            other = owners.setdefault(name, one.id)
+            if other != one.id:
+                yield Problem(one.id, "aliases", f"{name!r} is a name of {other} too")
+    structures: dict[str, str] = {}
+    for one in library.species.values():
+        for data in one.structures:
+            other = structures.setdefault(data.id, one.id)
+            if other != one.id or one.structures.count(data) > 1:
+                yield Problem(one.id, f"structure {data.id}", f"{other} has one of this id")
 
 
 def _species(one: Species, library: Library) -> Iterator[Problem]:
@@ -79,6 +102,9 @@ def _species(one: Species, library: Library) -> Iterator[Problem]:
             place = f"{line.technique} {line.transition} {line.label}".strip()
             yield Problem(one.id, place, text)
     yield from _counts(one, content)
+    for part in one.separations:
+        for text in _separation(one, part, library):
+            yield Problem(one.id, f"separation of {part.transition}", text)
     known = [line for line in one.lines if line.technique == "raman"]
     if known and max((i.relative_intensity or 0.0) for i in known) != 1.0:
         yield Problem(one.id, "raman", "no band has relative_intensity 1")
@@ -110,6 +136,34 @@ def _line(line: Line, content: object, library: Library) -> Iterator[str]:
     element = _element(line)
     if element and isinstance(content, dict) and element not in content:
         yield f"the formula holds no {element}"
+
+
+def _separation(one: Species, part: Separation, library: Library) -> Iterator[str]:
+    """Compare a difference with its range and with the positions it is between."""
+    if not part.source.strip():
+        yield "no source"
+    if not part.low <= part.value <= part.high:
+        yield f"value {part.value:g} is not within {part.low:g} to {part.high:g}"
+    if part.kind != "line":
+        return
+    other = part.other_species or one.id
+    if other not in library:
+        yield f"{other} is not in the library"
+        return
+    level = part.other_transition or part.transition
+    ends = [
+        [i for i in library.lines("xps", name, transition) if i.label == label]
+        for name, transition, label in (
+            (one.id, part.transition, part.label),
+            (other, level, part.other_label),
+        )
+    ]
+    if not all(ends):
+        yield f"the line it is measured {'from' if ends[0] else 'to'} is not in the library"
+        return
+    upper, lower = ends[0][0], ends[1][0]
+    if not upper.low - lower.high <= part.value <= upper.high - lower.low:
+        yield f"{part.value:g} does not fit the positions {upper.value:g} and {lower.value:g}"
 
 
 def _element(line: Line) -> str:
@@ -149,12 +203,16 @@ def _core_level(level: CoreLevel) -> Iterator[Problem]:
     if expected is None or not level.name.startswith(level.element + " "):
         yield Problem(level.name, "name", f"not a core level of {level.element}")
         return
-    if abs(level.area_ratio - expected) > 1e-4:
+    if abs(level.area_ratio - expected) > 1e-6:
         yield Problem(
             level.name, "area_ratio", f"{level.area_ratio:g}, not {expected:.4g} (l / (l + 1))"
         )
     if level.splitting < 0.0:
         yield Problem(level.name, "splitting", f"{level.splitting:g} is negative")
+    if (level.splitting > 0.0) != (expected > 0.0):
+        yield Problem(level.name, "splitting", "p, d and f levels are split, s levels are not")
+    if not all(source.strip() for source in level.sources):
+        yield Problem(level.name, "sources", "no source")
     if not level.fwhm_low <= level.fwhm <= level.fwhm_high:
         yield Problem(level.name, "fwhm", "not within its range")
     anchor = _RSF_ANCHORS.get(level.name)
@@ -164,47 +222,59 @@ def _core_level(level: CoreLevel) -> Iterator[Problem]:
 
 
 def _structure(one: Species, data: StructureData) -> Iterator[Problem]:
-    if not data.sites:
-        return
-    from .diffraction import build
-
+    where = f"structure {data.id}"
+    if not data.source.strip():
+        yield Problem(one.id, where, "no source")
+    default = data is one.structures[0]
     try:
-        built = build(data)
-    except Exception as error:
-        yield Problem(one.id, f"structure {data.id}", f"cannot be built ({error})")
+        wanted = count_atoms(data.formula)
+        if default:
+            for text in _differing(wanted, dict(one.atoms)):
+                yield Problem(one.id, where, f"is not of the species: {text}")
+    except ValueError as error:
+        yield Problem(one.id, where, str(error))
         return
-    content = built.composition
-    amounts = {str(e): float(content[e]) for e in content.elements}
-    wanted = one.atoms if data.formula == one.formula else _atoms_of(data)
-    if set(amounts) != set(wanted):
-        yield Problem(
-            one.id,
-            f"structure {data.id}",
-            f"holds {', '.join(sorted(amounts))}, the formula {', '.join(sorted(wanted))}",
-        )
+    if data.sites:
+        from .diffraction import build
+
+        try:
+            built = build(data)
+        except Exception as error:
+            yield Problem(one.id, where, f"cannot be built ({error})")
+            return
+        content = built.composition
+        amounts = {str(e): float(content[e]) for e in content.elements}
+        for text in _differing(amounts, wanted):
+            yield Problem(one.id, where, text)
+        nearest = _closest(built)
+        if nearest < CLOSEST_ANGSTROM:
+            yield Problem(one.id, where, f"two atoms are {nearest:.2f} angstrom apart")
+        density = float(built.density)
+    elif data.formula_units:
+        from xraydb import atomic_mass
+
+        from .diffraction import volume
+
+        mass = sum(n * atomic_mass(element) for element, n in wanted.items())
+        density = data.formula_units * float(mass) / (volume(data) * _AVOGADRO)
     else:
-        ratios = {e: amounts[e] / wanted[e] for e in wanted}
-        middle = sorted(ratios.values())[len(ratios) // 2]
-        for element, ratio in ratios.items():
-            if abs(ratio / middle - 1.0) > 0.08:
-                yield Problem(
-                    one.id,
-                    f"structure {data.id}",
-                    f"{amounts[element] / middle:.3g} {element} per formula unit, not "
-                    f"{wanted[element]:g}",
-                )
-    nearest = _closest(built)
-    if nearest < CLOSEST_ANGSTROM:
-        yield Problem(one.id, f"structure {data.id}", f"two atoms are {nearest:.2f} angstrom apart")
-    stated = one.density if data is one.structures[0] else None
-    if stated and abs(float(built.density) / stated - 1.0) > 0.1:
-        yield Problem(one.id, "density", f"{stated:g} g/cm3, its structure has {built.density:.3g}")
+        return
+    if default and one.density and abs(density / one.density - 1.0) > DENSITY_TOLERANCE:
+        yield Problem(one.id, "density", f"{one.density:g} g/cm3, its structure has {density:.4g}")
 
 
-def _atoms_of(data: StructureData) -> dict[str, float]:
-    from .model import count_atoms
-
-    return count_atoms(data.formula)
+def _differing(found: dict[str, float], wanted: dict[str, float]) -> Iterator[str]:
+    """Compare two compositions, whatever their number of formula units."""
+    if set(found) != set(wanted):
+        yield f"holds {', '.join(sorted(found))}, the formula {', '.join(sorted(wanted))}"
+        return
+    ratios = {e: found[e] / wanted[e] for e in wanted}
+    middle = sorted(ratios.values())[len(ratios) // 2]
+    for element, ratio in ratios.items():
+        if abs(ratio / middle - 1.0) > COMPOSITION_TOLERANCE:
+            yield (
+                f"{found[element] / middle:.3g} {element} per formula unit, not {wanted[element]:g}"
+            )
 
 
 def _closest(built: object) -> float:

@@ -103,7 +103,11 @@ def build(data: StructureData, cell: Cell | None = None) -> Structure:
 
 def cell_volume(name: str, library: Library | None = None) -> float:
     """Return the volume of the cell of a species' structure, cubic angstrom."""
-    data = structure_data(name, library)
+    return volume(structure_data(name, library))
+
+
+def volume(data: StructureData) -> float:
+    """Return the volume of a cell, cubic angstrom."""
     ca, cb, cg = (np.cos(np.radians(x)) for x in (data.alpha, data.beta, data.gamma))
     root = np.sqrt(1.0 - ca**2 - cb**2 - cg**2 + 2.0 * ca * cb * cg)
     return float(data.a * data.b * data.c * root)
@@ -160,23 +164,21 @@ def reflections(
     factors are pymatgen's analytic ones; anomalous dispersion is not in them.
     """
     data = structure_data(name, library)
-    return _reflections(data.model_dump_json(), d_min, radiation, cell)
+    if cell is not None:  # a fit asks for many cells, each once: nothing to keep
+        return _computed(data, d_min, radiation, cell)
+    return _reflections(data.model_dump_json(), d_min, radiation)
 
 
 @cache
-def _reflections(
-    data_json: str, d_min: float, radiation: Radiation, cell: Cell | None
-) -> tuple[Reflection, ...]:
-    key = hashlib.sha256(
-        json.dumps([_TABLE, data_json, d_min, radiation, asdict(cell) if cell else None]).encode()
-    ).hexdigest()
+def _reflections(data_json: str, d_min: float, radiation: Radiation) -> tuple[Reflection, ...]:
+    key = hashlib.sha256(json.dumps([_TABLE, data_json, d_min, radiation]).encode()).hexdigest()
     file = cache_folder() / f"reflections-{key[:32]}.json"
     try:
         rows = json.loads(file.read_text("utf-8"))
         return tuple(Reflection(tuple(hkl), d, m, f2) for hkl, d, m, f2 in rows)
     except (OSError, ValueError, TypeError):
         pass
-    found = _computed(StructureData.model_validate_json(data_json), d_min, radiation, cell)
+    found = _computed(StructureData.model_validate_json(data_json), d_min, radiation, None)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(json.dumps([[r.hkl, r.d, r.multiplicity, r.f2] for r in found]), file)

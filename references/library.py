@@ -22,6 +22,7 @@ from .model import CoreLevel, Line, Nucleus, Species
 ENVIRONMENT = "INTERPHASE_LIBRARY"
 MAX_FILE_BYTES = 4 * 1024**2
 _HERE = Path(__file__).parent
+_GENERAL = ("core_levels.yaml", "nuclei.yaml")
 _FORMAT = 1
 
 
@@ -164,7 +165,8 @@ def load(folder: Path | str | None = None) -> Library:
     folder : path-like, optional
         A folder of species files (or one exported JSON file) of the user's own; by default what
         the environment variable ``INTERPHASE_LIBRARY`` names, if anything. A species of the same
-        id replaces the bundled one as a whole (``Library.replaced`` lists them).
+        id replaces the bundled one as a whole (``Library.replaced`` lists them); so does a core
+        level or nucleus of the same name in the folder's ``core_levels.yaml``, ``nuclei.yaml``.
 
     Returns
     -------
@@ -189,7 +191,7 @@ def load(folder: Path | str | None = None) -> Library:
 @cache
 def _bundled() -> Library:
     files = sorted((_HERE / "species").glob("*.yaml"))
-    general = [_HERE / "core_levels.yaml", _HERE / "nuclei.yaml"]
+    general = [_HERE / name for name in _GENERAL]
     key = _key([*files, *general])
     kept = _from_cache(key)
     if kept is not None:
@@ -209,7 +211,12 @@ def _merged(own: Path, stamp: tuple[Any, ...]) -> Library:
     if own.is_file():
         added = read_export(own)
     else:
-        added = Library(_species(sorted(own.glob("*.yaml"))), {}, {})
+        files = sorted(own.glob("*.yaml"))
+        added = Library(
+            _species(f for f in files if f.name not in _GENERAL),
+            {c.name: c for f in files if f.name == _GENERAL[0] for c in _list(f, CoreLevel)},
+            {n.name: n for f in files if f.name == _GENERAL[1] for n in _list(f, Nucleus)},
+        )
     replaced = tuple(sorted(set(added.species) & set(base.species)))
     return Library(
         {**base.species, **added.species},
@@ -277,13 +284,32 @@ def _list(file: Path, model: type[Any]) -> list[Any]:
         raise LibraryError(f"{file.name}: {_first(error)}") from None
 
 
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """A safe loader that refuses a key written twice: YAML would keep the last one silently."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise LibraryError(f"line {key.start_mark.line + 1}: {key.value!r} stands twice")
+            seen.add(key.value if isinstance(key.value, str) else None)
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return found
+
+
 def _yaml(file: Path) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if file.stat().st_size > MAX_FILE_BYTES:
-        raise LibraryError(f"{file.name}: larger than {MAX_FILE_BYTES} bytes")
     try:
-        return yaml.load(file.read_text("utf-8"), Loader=loader)  # noqa: S506 (a safe loader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise LibraryError(f"larger than {MAX_FILE_BYTES} bytes")
+        return yaml.load(file.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+    except LibraryError as error:
+        raise LibraryError(f"{file.name}: {error}") from None
+    except OSError as error:
+        raise LibraryError(f"{file.name}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise LibraryError(f"{file.name}{line}: not YAML") from None

@@ -133,6 +133,41 @@ class Line(_Model):
         return tuple(dict.fromkeys([self.source, *(o.source for o in self.others)]))
 
 
+class Separation(_Model):
+    """An energy difference in XPS: it needs no charge reference, so it outranks positions.
+
+    Parameters
+    ----------
+    kind : str
+        ``"line"``: a line of this species minus a line of this or another species (positions of
+        the higher-j lines); ``"satellite"``: a satellite above its main line;
+        ``"exchange"``: between the two lines of an exchange-split level;
+        ``"auger_parameter"``: binding energy plus kinetic energy of the Auger line.
+    transition, label : str
+        Which line of this species.
+    other_species, other_transition, other_label : str
+        What it is measured from; empty means of the same species and level. For an Auger
+        parameter the transition is the Auger line (``"L3M45M45"``).
+    value, low, high : float
+        eV.
+    """
+
+    kind: Literal["line", "satellite", "exchange", "auger_parameter"]
+    transition: str
+    label: str = ""
+    other_species: str = ""
+    other_transition: str = ""
+    other_label: str = ""
+    value: float
+    low: float
+    high: float
+    assignment: str = ""
+    source: str = Field(min_length=3)
+    doi: str = ""
+    confidence: Confidence
+    note: str = ""
+
+
 class Site(_Model):
     """One crystallographic site: species and occupancies at fractional coordinates."""
 
@@ -161,6 +196,8 @@ class StructureData(_Model):
         Cell angles, degree.
     sites : tuple of Site
         Empty where only the cell is known: then there is no pattern.
+    formula_units : float, optional
+        Of ``formula`` in the cell, where there are no sites to count.
     """
 
     id: str
@@ -174,6 +211,7 @@ class StructureData(_Model):
     beta: float = 90.0
     gamma: float = 90.0
     sites: tuple[Site, ...] = ()
+    formula_units: float | None = Field(default=None, gt=0)
     source: str = Field(min_length=3)
     doi: str = ""
     confidence: Confidence
@@ -201,6 +239,8 @@ class Species(_Model):
         g/cm3, from the structure or as reported.
     lines : tuple of Line
         Signatures in XPS, NMR and Raman.
+    separations : tuple of Separation
+        Energy differences in XPS.
     structures : tuple of StructureData
         For diffraction; the first is the default.
     """
@@ -216,6 +256,7 @@ class Species(_Model):
     appears: str = ""
     density: float | None = None
     lines: tuple[Line, ...] = ()
+    separations: tuple[Separation, ...] = ()
     structures: tuple[StructureData, ...] = ()
     note: str = ""
 
@@ -261,6 +302,8 @@ class CoreLevel(_Model):
         ``"scofield_1486.6"`` (photoionisation cross section at 1486.6 eV over that of C 1s).
     sources : tuple of str
         References of these values.
+    note : str
+        Line shape, multiplets, satellites: what a fit of this level must know.
     """
 
     name: str
@@ -273,6 +316,7 @@ class CoreLevel(_Model):
     lifetime_width: float | None = None
     rsf: dict[str, float] = Field(default_factory=dict)
     sources: tuple[str, ...] = Field(min_length=1)
+    note: str = ""
 
 
 class Nucleus(_Model):
