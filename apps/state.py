@@ -86,18 +86,23 @@ class Session(param.Parameterized):
 
     def _open(self, path: Path) -> None:
         with self._guarded():
-            tree = formats.read(path)
-            names = list(tree)
-            self.param.update(path=path, regions=names, region="", result=None, components=None)
-            self.open_region(names[0])
+            names = list(formats.read(path))
+            self._show(path, names, names[0])
 
     def open_region(self, region: str) -> None:
         """Show one region of the open file and start its recipe anew."""
         with self._guarded():
-            ds = wb.open(self.path, region=region)
-            opening = {"region": region} if len(self.regions) > 1 else {}
-            draft = {"technique": ds.attrs["technique"], "open": opening}
+            self._show(self.path, list(self.regions), region)
+
+    def _show(self, path: Path, regions: list[str], region: str) -> None:
+        """Change file, region and everything that follows from them at once."""
+        ds = wb.open(path, region=region)
+        opening = {"region": region} if len(regions) > 1 else {}
+        draft = {"technique": ds.attrs["technique"], "open": opening}
+        with param.parameterized.batch_call_watchers(self):
             self.param.update(
+                path=path,
+                regions=regions,
                 region=region,
                 spectrum=ds,
                 prepared=ds,
@@ -105,7 +110,7 @@ class Session(param.Parameterized):
                 components=None,
                 result=None,
             )
-            self._say(f"opened {self.path.name}")
+            self._say(f"opened {path.name}")
 
     @property
     def technique(self) -> techniques.base.Technique | None:
@@ -143,6 +148,9 @@ class Session(param.Parameterized):
 
     def propose(self, species: Sequence[str], settings: Mapping[str, Any]) -> None:
         """Propose components for species."""
+        if not species:
+            self._say("choose species first", failed=True)
+            return
         proposal = {"species": list(species), "settings": dict(settings)}
         draft = {k: v for k, v in self.draft.items() if k not in ("change", "drop")}
         with self._guarded():

@@ -86,11 +86,13 @@ def open_file(page, name):
 
 def choose(page, *species):
     go(page, "Species")
-    box = page.locator(".species input").first
+    widget = page.locator(".species")
     for name in species:
+        box = widget.locator("input").first
         box.click()
-        box.press_sequentially(name)
-        box.press("Enter")
+        box.fill(name)
+        widget.locator(".choices__list--dropdown").get_by_text(name, exact=True).first.click()
+        widget.locator(".choices__list--multiple").get_by_text(name).wait_for()
     page.mouse.click(1380, 980)
     page.locator(".propose button").click()
     page.locator(".message").get_by_text("components proposed").wait_for()

@@ -39,10 +39,7 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
             session.open_region(region.value)
 
     def listed(*_: object) -> None:
-        with pn.io.hold():
-            region.options = list(session.regions)
-            if session.region:
-                region.value = session.region
+        region.param.update(options=list(session.regions), value=session.region or None)
 
     go.on_click(opened)
     drop.param.watch(dropped, "value")
