@@ -134,5 +134,19 @@ def test_lithium_fluoride_in_a_mixture():
     assert float(found["a"].sel(species="LiF")) == pytest.approx(4.027, abs=0.006)
 
 
+def test_operando_spinel_cell_goes_out_and_back():
+    ds = wb.open(data("xrd/operando_LCoV"))
+    parts = [(35.2, 36.8), (37.7, 39.3), (41.5, 43.0), (44.4, 45.6), (48.6, 50.2), (64.4, 66.0)]
+    ds = cut(wb.correct(ds, "mask", ranges=parts), 34, 70)  # current collector and windows
+    settings = {"intensities": "free", "shift": "none", "fwhm": 0.25, "weakest": 0.02}
+    fit = wb.fit(ds, wb.propose(ds, ["LiMn2O4"], settings=settings))  # the spinel framework
+    a = xrd.cells(fit)["a"].sel(species="LiMn2O4")
+    assert float(a.sel(scan=1)) == pytest.approx(8.268, abs=0.004)
+    assert float(a.sel(scan=49)) == pytest.approx(8.179, abs=0.004)
+    assert float(a.sel(scan=97)) == pytest.approx(8.271, abs=0.004)
+    middle = a.values[:13]
+    assert np.all(np.diff(middle) < 0.0)  # a solid solution: no jump, no plateau
+
+
 def test_defaults_are_valid():
     assert Model().background == 10

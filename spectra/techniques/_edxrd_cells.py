@@ -10,6 +10,8 @@ from ..component import Component, Components
 
 Array = npt.NDArray[np.float64]
 _BLOCK = 2000
+_GAIN = 25.0
+"""Gain in chi-square, five standard errors, below which a cell stays as it is."""
 
 
 def refined(ds: xr.Dataset, components: Components, largest: float) -> dict[str, float]:
@@ -118,4 +120,6 @@ def _scaled(
     found = minimize_scalar(
         cost, bounds=(grid[best - 1], grid[best + 1]), method="bounded", options={"xatol": 2e-6}
     )
+    if cost(start) - float(found.fun) < _GAIN:
+        return basis[k], start
     return column(float(found.x)), float(found.x)
