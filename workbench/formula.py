@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from references.errors import InterphaseError
+from references.model import count_atoms
 
-_TOKEN = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d+)?)?|(\()|\)(\d+(?:\.\d+)?)?")
 _TERM = re.compile(r"^(?:(\d+(?:\.\d+)?(?:/\d+)?)\s*\*?\s*)?([A-Z(][A-Za-z0-9.()]*)$")
 
 
@@ -56,26 +56,10 @@ def atoms(formula: str) -> dict[str, float]:
     InterphaseError
         If the text is not a formula.
     """
-    stack: list[defaultdict[str, float]] = [defaultdict(float)]
-    at = 0
-    while at < len(formula):
-        match = _TOKEN.match(formula, at)
-        if match is None:
-            raise InterphaseError(f"formula {formula!r}: cannot read {formula[at:]!r}")
-        element, count, opening, times = match.groups()
-        if element:
-            stack[-1][element] += float(count or 1)
-        elif opening:
-            stack.append(defaultdict(float))
-        else:
-            if len(stack) == 1:
-                raise InterphaseError(f"formula {formula!r}: ')' without '('")
-            for name, number in stack.pop().items():
-                stack[-1][name] += number * float(times or 1)
-        at = match.end()
-    if len(stack) > 1 or not stack[0]:
-        raise InterphaseError(f"formula {formula!r}: not complete")
-    return dict(stack[0])
+    try:
+        return count_atoms(formula)
+    except ValueError as error:
+        raise InterphaseError(str(error)) from None
 
 
 def parse_reaction(text: str) -> Reaction:

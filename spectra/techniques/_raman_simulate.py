@@ -12,13 +12,11 @@ from scipy.ndimage import gaussian_filter
 from ..convention import spectrum
 from ..errors import ModelError
 from ..shapes import SHAPES
+from ._raman_bands import DEFAULT_FWHM, band_weights
 from .base import Settings
 
 if TYPE_CHECKING:
     from references import Library
-
-DEFAULT_FWHM = 12.0
-"""Width of a band where the literature gives none, 1/cm."""
 
 
 class Simulation(Settings):
@@ -59,8 +57,6 @@ def simulate(
     xr.Dataset
         Spectrum with ``truth(y, x, species)``: band areas in counts 1/cm.
     """
-    from .raman import band_weights
-
     s = settings
     axis = np.arange(s.low, s.high + s.step / 2, s.step)
     names, bands = [], {}

@@ -16,9 +16,10 @@ from pydantic import Field
 from ..component import Component, Components, Param, SubLine
 from ..convention import where
 from ..errors import ModelError
+from ._raman_bands import DEFAULT_FWHM, band_weights
 from ._raman_calibrate import Known, Laser, Shift, known, laser, shift
 from ._raman_correct import Baseline, Spikes, spikes, static_baseline
-from ._raman_simulate import DEFAULT_FWHM, Simulation, simulate
+from ._raman_simulate import Simulation, simulate
 from .base import Quantification, Quantity, Settings, Step, Technique
 
 if TYPE_CHECKING:
@@ -94,14 +95,6 @@ def propose(
     limit = settings.shift_range
     shift_param = Param(value=0.0, min=-limit, max=limit) if limit else Param(vary=False)
     return Components([*items, *_baseline(x, mean, settings)], {"shift": shift_param})
-
-
-def band_weights(bands: Sequence[Line]) -> np.ndarray:
-    """Return each band's share of the species' area; unknown intensities count as 0.1."""
-    relative = np.array(
-        [0.1 if b.relative_intensity is None else b.relative_intensity for b in bands]
-    )
-    return relative / relative.sum()
 
 
 def _component(
