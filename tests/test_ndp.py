@@ -133,13 +133,15 @@ def test_lithium_of_monte_carlo_files(name, layers, ions, expected):
 
 
 def test_simulated_series_comes_back_with_honest_errors():
-    ds = wb.simulate("ndp", seed=1)
-    fit = wb.fit(ds, wb.propose(ds, ["Li", "Li6PS5Cl"]), engine="numpy", statistic="poisson")
-    amounts = wb.quantify(fit)
-    assert amounts["amount"].attrs["units"] == "nmol/cm2"
-    pulls = pulls_of(amounts, ds["truth"]).values
-    assert abs(np.nanmean(pulls)) < 0.3
-    assert 0.75 < np.nanstd(pulls) < 1.25
+    pulls = []
+    for seed in (1, 2, 3):
+        ds = wb.simulate("ndp", seed=seed)
+        fit = wb.fit(ds, wb.propose(ds, ["Li", "Li6PS5Cl"]), statistic="poisson")
+        amounts = wb.quantify(fit)
+        assert amounts["amount"].attrs["units"] == "nmol/cm2"
+        pulls.append(pulls_of(amounts, ds["truth"]).values)
+    assert abs(np.nanmean(pulls)) < 0.2
+    assert 0.8 < np.nanstd(pulls) < 1.2
 
 
 def test_plated_lithium_pushes_the_electrolyte_down():
