@@ -41,7 +41,8 @@ def key() -> str:
     spectra = here.parent.parent / "spectra"
     sources = [here / f"{name}.py" for name in COMPILED]
     for path in [*sources, *sorted(spectra.glob("_*.py"))]:
-        digest.update(path.name.encode())
+        # numba itself asks for the same place and time of change, so the marker must too
+        digest.update(f"{path} {path.stat().st_mtime_ns}".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:20]
 
