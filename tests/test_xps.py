@@ -288,7 +288,7 @@ def test_tpp2m_against_published_mean_free_paths():
     with pytest.raises(ModelError, match="50 eV"):
         tpp2m(10.0, density=1.0, molar_mass=10.0, valence_electrons=2)
     with pytest.raises(ModelError, match="no density"):
-        attenuation_length(1000.0, library["LixP"])
+        attenuation_length(1000.0, library["LiPON"])
 
 
 def test_overlayer_thickness_inverts_the_layer():
