@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Radiation = Literal["xray", "neutron"]
 Array = np.ndarray[Any, Any]
+MAX_POINTS = 10_000_000
+"""Reciprocal lattice points looked at for one pattern."""
 _TABLE = 3
 _SAME = 1e-7  # relative; spacings nearer than this are one line by symmetry
 
@@ -157,7 +159,7 @@ def reflections(
     Raises
     ------
     LibraryError
-        If no structure with atoms is known.
+        If no structure with atoms is known, or d_min asks for more than `MAX_POINTS`.
 
     Notes
     -----
@@ -195,7 +197,9 @@ def _computed(
 ) -> tuple[Reflection, ...]:
     structure = build(data, cell)
     lattice = structure.lattice
-    most = [int(length / d_min) for length in lattice.abc]
+    most = [int(min(length / max(d_min, 1e-6), 1e9)) for length in lattice.abc]
+    if np.prod([2.0 * m + 1.0 for m in most]) > MAX_POINTS:
+        raise LibraryError(f"{data.id}: d_min {d_min:g} angstrom asks for too many reflections")
     grid = np.meshgrid(*(np.arange(-m, m + 1) for m in most), indexing="ij")
     hkl = np.stack(grid, axis=-1).reshape(-1, 3)
     g = np.linalg.norm(hkl @ lattice.reciprocal_lattice_crystallographic.matrix, axis=1)

@@ -168,6 +168,12 @@ def test_cell_volume_and_formula_units():
     assert diffraction.formula_units("Li6PS5Cl") == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("d_min", [0.01, 0.0, -1.0])
+def test_a_pattern_without_end_is_refused(d_min):
+    with pytest.raises(LibraryError, match="too many reflections"):
+        diffraction.reflections("Li6PS5Cl", d_min=d_min)
+
+
 def test_species_without_atoms_are_refused_in_words():
     with pytest.raises(LibraryError, match="no structure known"):
         diffraction.reflections("Li2S2")

@@ -265,6 +265,8 @@ def _species(args: argparse.Namespace) -> int:
     from .terminal import print_json, print_table
 
     library = references.load(args.library)
+    if library.replaced and not args.json:
+        print(f"your own replace the bundled: {', '.join(library.replaced)}", file=sys.stderr)
     if args.what == "show":
         if not args.id:
             raise _UsageError("species show: name a species, for example Li2S")
