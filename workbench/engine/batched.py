@@ -107,7 +107,8 @@ def _block(
         hidden = np.flatnonzero((pred <= goal) & (lam > 1e-3))
         if hidden.size:  # damping hides what the undamped step would gain
             bare = _step(plan, _pick(now, hidden), p[hidden], np.zeros(hidden.size), by, factor)
-            over = bare[1] <= goal[hidden]
+            part = _take(now.hessian[hidden], bare[0], before[hidden], share[hidden])
+            over = bare[1] <= np.where(part < 0.9, 0.1, 1.0) * goal[hidden]
             step[hidden[over]], pred[hidden[over]] = bare[0][over], bare[1][over]
             lam[hidden[over]] = 0.0
         take = _take(now.hessian, step, before, share)

@@ -300,6 +300,8 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
     while count < MAX_EVALUATIONS:
         lam, gain, take = choose(f, h, p, lam, share)
         goal = edm * now / unit if unit > 0.0 else edm
+        if take < 0.9 or abs(rho - 1.0) > 0.25:
+            goal *= 0.05  # where steps swing or creep, the expected gain is too small
         if gain <= goal and lam > 1e-3:
             # damping hides what the undamped step would gain
             _, gain, take = choose(f, h, p, 0.0, share)
@@ -321,8 +323,6 @@ def descend(pointer, poisson, edm, unit):  # type: ignore[no-untyped-def]
             if not math.isfinite(now):
                 return -float(count)
             continue
-        if take < 0.9 or abs(rho - 1.0) > 0.25:
-            goal *= 0.05  # where steps swing or creep, the expected gain is too small
         if gain <= goal and lam <= 1e-3:
             # the last step is taken unverified: it is shorter than sqrt(edm) standard errors
             if gain > 0.0:
