@@ -1,7 +1,7 @@
 """Spectra and channels written by this project: netCDF-4 (HDF5), one dataset at the root.
 
 Layout: root attributes ``convention`` ("spectrum-1" or "channels-1") and ``technique``; variables
-as `spectra.convention` describes them. Attributes above 30 000 characters are scalar string variables
+as `spectra.convention` describes them. Attributes above 30 000 characters are string variables
 named ``attr_<key>``. A fit file (``convention`` "fit-1") holds its spectrum in the group ``data``.
 Uncertainties, where there are any, are those of the first reading.
 """

@@ -1,0 +1,103 @@
+"""identify: finds what is there, what it cannot tell apart, and what nothing explains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import workbench as wb
+from references.errors import InterphaseError
+from workbench.errors import OrderError
+
+SULFUR = ["Li6PS5Cl", "Li2S", "Li2Sx_terminal", "Li2Sx_bridging", "S8", "Li4P2S6"]
+
+
+def at(region, seed, *, time=slice(40, 41), **settings):
+    """One simulated core level of the plating cell."""
+    ds = wb.simulate("xps", settings={"region": region, **settings}, seed=seed)
+    return ds.isel(time=time)
+
+
+def test_products_of_argyrodite_are_found_and_nothing_else():
+    found = wb.identify(at("S 2p", 1), candidates=SULFUR)
+    assert set(found.species) == {"Li6PS5Cl", "Li2S"}
+    assert found["Li2S"].verdict == "certain"
+    truth = at("S 2p", 1)["truth"].sel(species="Li2S").item()
+    assert found["Li2S"].amount == pytest.approx(truth, abs=4 * found["Li2S"].stderr)
+    assert found["S8"].verdict == "absent"
+    assert 0 < found["S8"].limit < 0.05
+    assert "Li2S: certain" in found.report()
+
+
+def test_free_sulfide_of_pristine_argyrodite_is_not_called_li2s():
+    # Li6PS5Cl alone has a line where Li2S lies: a fifth of its sulfur.
+    history = wb.plating().isel(time=slice(0, 2))
+    history["amount"].loc[{"species": ["Li2S", "Li3P", "LiCl", "Li"]}] = 0.0
+    ds = wb.simulate("xps", history, settings={"region": "S 2p"}, seed=4)
+    found = wb.identify(ds, candidates=SULFUR)
+    assert found.species == ("Li6PS5Cl",)
+    assert found["Li2S"].verdict == "absent"
+    assert found["Li2S"].limit < 0.1
+
+
+def test_phases_with_the_same_lines_are_one_group():
+    found = wb.identify(
+        at("S 2p", 2), candidates=["Li6PS5Cl", "Li3PS4_beta", "Li3PS4_gamma", "Li2S"]
+    )
+    groups = [f for f in found.findings if f.group]
+    for finding in groups:
+        assert not finding.verdict.startswith("certain")
+    # Chloride of the salt and of the argyrodite lie 0.2 eV apart: a common shift hides which.
+    chlorine = wb.identify(at("Cl 2p", 3, time=slice(0, 1)), candidates=["Li6PS5Cl", "LiCl"])
+    assert any(f.group for f in chlorine.findings)
+    assert "one group" in chlorine.report()
+
+
+def test_a_partner_line_decides():
+    chlorine, phosphorus = at("Cl 2p", 3, time=slice(0, 1)), at("P 2p", 5, time=slice(0, 1))
+    both = wb.identify([chlorine, phosphorus], candidates=["Li6PS5Cl", "LiCl"])
+    assert both["Li6PS5Cl"].verdict == "certain"
+
+
+def test_a_species_left_out_of_the_candidates_is_not_absorbed():
+    found = wb.identify(at("S 2p", 6), candidates=["Li6PS5Cl", "S8"])
+    near = [u for u in found.unexplained if abs(u.position - 160.2) < 0.8]
+    assert near
+    assert near[0].significance > 5
+    assert near[0].area > 0
+    assert found.reduced_deviance > 5
+    assert "Unexplained" in found.report()
+
+
+def test_series_are_summed_and_components_are_ready_for_the_fit():
+    ds = wb.simulate("nmr", settings={"nucleus": "31P"}, seed=2)
+    found = wb.identify(ds, candidates=["Li6PS5Cl", "Li3P", "Li4P2S6", "Li3PO4"])
+    assert set(found.species) == {"Li6PS5Cl", "Li3P"}
+    fit = wb.fit(ds, found.components)
+    assert np.isfinite(fit["value"]).all()
+
+
+def test_thermodynamics_and_families_move_the_prior_not_the_data():
+    ds = at("P 2p", 7)
+    plain = wb.identify(ds, candidates=["Li6PS5Cl", "Li3P", "P_red", "LixP"])
+    told = wb.identify(
+        ds, candidates=["Li6PS5Cl", "Li3P", "P_red", "LixP"], precursors=["Li6PS5Cl"], potential=0.0
+    )
+    assert told["Li3P"].probability >= plain["Li3P"].probability - 1e-9
+    assert "Li3P" in told.species
+
+
+def test_what_cannot_be_asked_is_said():
+    ds = at("S 2p", 1)
+    with pytest.raises(OrderError, match="no candidate has a line"):
+        wb.identify(ds, elements="Ge")
+    with pytest.raises(InterphaseError, match="did you mean"):
+        wb.identify(ds, candidates=["Li2SS"])
+
+
+def test_the_answer_is_plain_data():
+    found = wb.identify(at("P 2p", 8), candidates=["Li6PS5Cl", "Li3P"])
+    told = found.to_dict()
+    assert {f["species"] for f in told["findings"]} == {"Li6PS5Cl", "Li3P"}
+    assert isinstance(at("P 2p", 8), xr.Dataset)
