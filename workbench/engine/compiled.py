@@ -21,7 +21,7 @@ from .uncertainty import Report
 
 Array = npt.NDArray[np.float64]
 
-EDM = 1e-5
+EDM = 2e-6
 """A fit ends when the next step is expected to lower chi-square by less than this."""
 CHUNK = 256
 """Spectra in one piece of work: long against a thread's hand-over, short against a progress bar."""
