@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -146,17 +147,43 @@ def response(
         Sums to the share of ions that arrive within the channels (at most one per ion kind):
         counts are conserved, because each cell is spread by differences of error functions.
     """
-    total = np.zeros(edges.size - 1)
-    areal = layers[which].areal
+    cells = cell_response(layers, which, np.array([0.0, layers[which].areal]), edges, detector, ions)
+    return np.asarray(cells[0])
+
+
+def cell_response(
+    layers: Sequence[Layer],
+    which: int,
+    bounds: Array,
+    edges: Array,
+    detector: Detector,
+    ions: Sequence[Ion] = (TRITON, ALPHA),
+) -> Array:
+    """Return counts per channel of even lithium in each depth cell of a layer.
+
+    Parameters
+    ----------
+    layers, which, edges, detector, ions
+        As in `response`.
+    bounds : ndarray, shape (cells + 1,)
+        Bounds of the cells below the layer's own front, ug/cm2, ascending.
+
+    Returns
+    -------
+    ndarray, shape (cells, channels)
+        Each row sums to the share of its ions that arrive within the channels.
+    """
+    total = np.zeros((bounds.size - 1, edges.size - 1))
     for ion in ions:
         front = float(leaving(layers, which, np.zeros(1), ion, detector)[0][0])
         slope = float(loss(layers[which].formula, ion).at(front if front > 0 else ion.birth_keV))
-        cells = int(np.clip(np.ceil(slope * areal / _CELL_KEV), 4, 4000))
-        bounds = np.linspace(0.0, areal, cells + 1)
-        energy, variance = leaving(layers, which, bounds, ion, detector)
-        high, low = energy[:-1], energy[1:]
-        sigma = np.sqrt(0.5 * (variance[:-1] + variance[1:]))
-        total += _spread(edges, low, high, sigma).sum(axis=0) / cells
+        for i, (start, end) in enumerate(pairwise(bounds.tolist())):
+            least = 4 if bounds.size == 2 else 2
+            parts = int(np.clip(np.ceil(slope * (end - start) / _CELL_KEV), least, 4000))
+            fine = np.linspace(start, end, parts + 1)
+            energy, variance = leaving(layers, which, fine, ion, detector)
+            sigma = np.sqrt(0.5 * (variance[:-1] + variance[1:]))
+            total[i] += _spread(edges, energy[1:], energy[:-1], sigma).sum(axis=0) / parts
     return total
 
 
