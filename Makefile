@@ -67,7 +67,7 @@ test-all: .venv/installed-test browser
 
 bench: .venv/installed-test
 	@$(MAKE) --no-print-directory .venv/warm
-	@$(BIN)/python -m benchmarks
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.engine --stream
 
 clean:
 	rm -rf .venv demo-results dist build
