@@ -161,6 +161,12 @@ def run_demo(folder: str | PathLike[str], *, progress: Progress | None = None) -
         f"  {part}: chi2 {chi2} of {degrees} degrees, probability {probability}: {verdict}"
         for part, chi2, degrees, probability, verdict in balance_rows(checked)
     ]
+    if "lithium_found" in checked:
+        end = checked.isel(time=-1)
+        lines.append(
+            f"  lithium: {float(end['lithium_found']):.0f} +- {float(end['lithium_stderr']):.0f} "
+            f"nmol/cm2 found since the start, {float(end['lithium_passed']):.0f} passed as charge"
+        )
     head = ["measurement", "species", "true", "found", "1 sigma", "pull", "units"]
     return Demo(head, rows, pulls, lines, [*pictures, campaign, page])
 
