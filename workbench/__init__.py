@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import plot
     from .align import align
     from .balance import balance
+    from .depth import depth_profile
     from .fit import fit
     from .identify import identify
     from .inspect import inspect
@@ -31,6 +32,7 @@ _HOME = {
     "balance": "balance",
     "calibrate": "verbs",
     "correct": "verbs",
+    "depth_profile": "depth",
     "fit": "fit",
     "identify": "identify",
     "inspect": "inspect",
@@ -56,6 +58,7 @@ __all__ = [
     "balance",
     "calibrate",
     "correct",
+    "depth_profile",
     "fit",
     "identify",
     "inspect",

@@ -1,0 +1,197 @@
+"""Lithium profiles from NDP: known answers of Monte Carlo files, coverage, speed."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from spectra.convention import spectrum
+from spectra.errors import CalibrationError, ModelError
+from spectra.techniques._ndp_response import Detector, Layer, cell_response
+from spectra.techniques.ndp import sensitivity_of
+from tests.shared_data import data
+from workbench.depth import MAH_PER_NMOL, depth_profile
+from workbench.depth_solve import nonnegative
+
+DETECTOR = {"fwhm_keV": 18.0, "dead_ug_cm2": 11.65, "cos_min": 0.985}
+DENSITY = {"LiF": 2.635, "Kapton": 1.42, "Al": 2.699, "Cu": 8.96}
+PURE = 1e3 / 25.9378  # nmol of lithium in one ug of LiF
+PER_1E15 = 0.0759 * 0.602214076  # 1e15 6Li per nmol of natural lithium
+
+
+def stack(*layers):
+    return [
+        {
+            "name": f"layer{i}",
+            "formula": {"Kapton": "C22H10N2O5"}.get(name, name),
+            "density_g_cm3": DENSITY[name],
+            "thickness_nm": 1000.0 * um,
+            "species": "LiF" if holds else None,
+        }
+        for i, (name, um, holds) in enumerate(layers)
+    ]
+
+
+def opened(name, low=500.0, live=None):
+    ds = wb.open(data(f"ndp/{name}"))
+    if live:
+        ds.attrs["live_time_s"] = live
+    ds = wb.calibrate(
+        ds,
+        "known",
+        slope_keV=0.7144,
+        offset_keV=-12.45,
+        counts_per_nmol_s=sensitivity_of(40 / 3600),
+    )
+    return wb.select(ds, {"particle_energy": (low, 2900.0)})
+
+
+def test_gradient_comes_back():
+    ds = opened("ndp_syn_LiF_3000nm_gradient.spe")
+    film = stack(("LiF", 3.0, True))
+    found = depth_profile(ds, film, DETECTOR)
+    truth = 1.0 - 0.7 * found["depth_nm"].values / 3000.0
+    share = found["lithium"].values / PURE
+    assert float(found["total"]) * PER_1E15 == pytest.approx(905.429, rel=0.015)
+    assert np.sqrt(np.mean((share - truth) ** 2)) < 0.025
+    assert 0.9 < float(found["redchi"]) < 1.1
+    # Channel by channel the fronts are smeared; the label says so.
+    naive = depth_profile(ds, film, DETECTOR, method="naive")
+    error = np.abs(naive["lithium"].values / PURE - truth)
+    assert np.all(error[[0, -1]] > 3 * np.abs(share - truth)[[0, -1]])
+    assert error[[0, -1]].min() > 0.1
+    assert naive.attrs["method"] == "naive"
+    assert "channel-by-channel" in naive.attrs["note"]
+
+
+@pytest.mark.parametrize("weight", ["evidence", "discrepancy"])
+def test_gap_between_two_films_is_found_not_told(weight):
+    ds = opened("ndp_syn_bilayer_LiF500_Al1000_LiF800.spe", 300.0)
+    layers = stack(("LiF", 0.5, True), ("Al", 1.0, False), ("LiF", 0.8, True))
+    found = depth_profile(ds, layers, DETECTOR, weight=weight)
+    by = found["amount"].groupby("layer").sum() * PER_1E15
+    assert float(found["total"]) * PER_1E15 == pytest.approx(603.6, rel=0.015)
+    assert float(by.sel(layer="layer0")) == pytest.approx(603.62 * 5 / 13, rel=0.02)
+    assert float(by.sel(layer="layer1")) < 2.0
+    assert float(by.sel(layer="layer2")) == pytest.approx(603.62 * 8 / 13, rel=0.02)
+
+
+def test_growing_film_under_a_window_keeps_its_total():
+    # The window takes 270 keV; 2 % of its stopping is found as a shift of all energies.
+    ds = opened("ndp_syn_timeseries_Kapton7p5_Cu2_LiF.csv", 1900.0, 3600.0)
+    layers = stack(("Kapton", 7.5, False), ("Cu", 2.0, False), ("LiF", 3.0, True))
+    found = depth_profile(ds, layers, DETECTOR, ions="tritons", shift_keV="fit")
+    um = np.array([0.05, 0.15, 0.3, 0.5, 0.75, 1.0, 1.3, 1.6, 1.9, 2.2, 2.5, 2.8])
+    truth = um * 263.5 * PURE
+    pull = (found["total"].values - truth) / found["total_stderr"].values
+    assert np.abs(pull).max() < 3.0
+    np.testing.assert_allclose(found["total"].values[4:], truth[4:], rtol=0.015)
+    assert 2.0 < float(found["shift"]) < 12.0
+    # Lithium reaches as deep as the film is thick.
+    share = found["lithium"].values / PURE
+    deep = (share > 0.5).sum(axis=1) * 50.0
+    np.testing.assert_allclose(deep[3:], 1000 * um[3:], atol=160.0)
+    assert found["total_mAh"].values[-1] == pytest.approx(found["total"].values[-1] * MAH_PER_NMOL)
+    assert found["total_ug"].values[-1] == pytest.approx(73.78 * 6.94 / 25.94 * 10, rel=0.02)
+
+
+def simulated(n, seed, kind, per=2.0):
+    """Profiles on cells four times finer than those sought; counts from the matrix itself."""
+    rng = np.random.default_rng(seed)
+    layer = Layer(name="film", formula="Li3PS4", areal_ug_cm2=560.0, species="Li")
+    detector = Detector(fwhm_keV=18.0)
+    energy = np.arange(600.0, 2850.0, 0.7144)
+    edges = np.append(energy - 0.3572, energy[-1] + 0.3572)
+    matrix = cell_response([layer], 0, np.linspace(0.0, 560.0, 241), edges, detector)
+    s, t = (np.arange(240) + 0.5) / 240, np.linspace(0.0, 1.0, n)[:, None]
+    if kind == "waves":
+        content = 5 * (1 + 0.4 * np.cos(2 * np.pi * (s - t)))
+        content = content + 2.5 * t * np.exp(-0.5 * ((s - 0.35) / 0.1) ** 2)
+    else:
+        content = 8 * (1 - np.tanh((s - 0.2 - 0.5 * t) / 0.15))
+    counts = rng.poisson(per * content * (560.0 / 240) @ matrix + 1.0)
+    ds = spectrum(
+        counts,
+        energy,
+        technique="ndp",
+        axis_name="particle_energy",
+        outer={"time": 60.0 * np.arange(n)},
+        attrs={"calibration": "simulated", "counts_per_nmol_s": per / 100, "live_time_s": 100.0},
+    )
+    return ds, layer, detector, content.reshape(n, 60, 4).mean(axis=2)
+
+
+@pytest.mark.parametrize("kind", ["waves", "front"])
+def test_bands_cover_and_totals_are_unbiased(kind):
+    ds, layer, detector, truth = simulated(80, 3, kind)
+    found = depth_profile(ds, [layer], detector, kernels=False)
+    inside = (found["low"].values <= truth) & (truth <= found["high"].values)
+    assert 0.93 <= inside.mean() <= 0.995
+    total = truth.sum(axis=1) * 560.0 / 60
+    pull = (found["total"].values - total) / found["total_stderr"].values
+    assert abs(pull.mean()) < 0.35
+    assert 0.75 < pull.std() < 1.25
+
+
+def test_five_hundred_spectra_within_the_time():
+    ds, layer, detector, _ = simulated(500, 5, "front")
+    start = time.perf_counter()
+    found = depth_profile(ds, [layer], detector)
+    assert time.perf_counter() - start < 30.0
+    assert found["lithium"].dims == ("time", "depth")
+    assert found["kernel"].dims == ("time", "depth", "from_depth")
+
+
+def test_kernel_and_resolution_say_what_can_be_seen():
+    ds = opened("ndp_syn_LiF_3000nm_gradient.spe")
+    film = stack(("LiF", 3.0, True))
+    rough = depth_profile(ds, film, DETECTOR, weight=1e-3)
+    smooth = depth_profile(ds, film, DETECTOR, weight=10.0)
+    # Lithium is kept: the kernel's rows of an even profile sum to one.
+    np.testing.assert_allclose(smooth["kernel"].sum("from_depth").values, 1.0, atol=0.02)
+    assert (smooth["resolution"] > rough["resolution"]).mean() > 0.95
+    assert (smooth["stderr"] < rough["stderr"]).all()
+    nm = rough["resolution"].values / 0.2635
+    assert 30.0 < nm.min() < nm.max() < 1000.0
+
+
+def test_masked_channels_and_live_times_do_not_move_the_profile():
+    ds, layer, detector, truth = simulated(4, 7, "waves", per=20.0)
+    energy = ds["particle_energy"]
+    # A burst of noise, masked; and one spectrum counted twice as long.
+    noisy = ds.copy(deep=True)
+    burst = ((energy > 1500) & (energy < 1510)).values
+    noisy["intensity"].values[:, burst] += 5000
+    noisy["valid"] = ("particle_energy", ~burst, {"units": "1"})
+    noisy["live_time"] = ("time", np.array([100.0, 100.0, 200.0, 100.0]), {"units": "s"})
+    noisy["intensity"].values[2] *= 2
+    found = depth_profile(noisy, [layer], detector)
+    total = truth.sum(axis=1) * 560.0 / 60
+    np.testing.assert_allclose(found["total"].values, total, rtol=0.015)
+
+
+def test_block_pivoting_agrees_with_scipy():
+    from scipy.optimize import nnls
+
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=(20, 40, 12))
+    b = rng.normal(size=(20, 40))
+    found = nonnegative(np.swapaxes(a, 1, 2) @ a, np.einsum("nij,ni->nj", a, b))
+    for one, m, y in zip(found, a, b, strict=True):
+        np.testing.assert_allclose(one, nnls(m, y)[0], atol=1e-9)
+
+
+def test_refusals_say_what_to_do():
+    ds, layer, detector, _ = simulated(2, 1, "waves")
+    with pytest.raises(ModelError, match="no layer has a species"):
+        depth_profile(ds, [layer.model_copy(update={"species": None})], detector)
+    with pytest.raises(ModelError, match="8 to 200"):
+        depth_profile(ds, [layer], detector, cells=3)
+    with pytest.raises(ModelError, match="weight"):
+        depth_profile(ds, [layer], detector, weight=-1.0)
+    del ds.attrs["counts_per_nmol_s"]
+    with pytest.raises(CalibrationError, match="sensitivity"):
+        depth_profile(ds, [layer], detector)
