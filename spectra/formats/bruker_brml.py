@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,14 @@ def read(path: Path, options: Options) -> Regions:
                 found = _scan(path, label, data)
                 if found is not None:
                     regions[label if label not in regions else name] = found
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise FormatError(
             f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated"
         ) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,14 @@ def read(path: Path, options: Options) -> Regions:
                     units="counts",
                     attrs=attrs,
                 )
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise FormatError(
             f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated"
         ) from None
