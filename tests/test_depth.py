@@ -67,6 +67,14 @@ def test_gradient_comes_back():
     assert "channel-by-channel" in naive.attrs["note"]
 
 
+def test_second_table_of_stopping_moves_depths_not_totals():
+    ds = opened("ndp_syn_LiF_3000nm_gradient.spe")
+    found = depth_profile(ds, stack(("LiF", 3.0, True)), DETECTOR, tables=True)
+    assert abs(float(found["total_systematic"] / found["total"])) < 0.005
+    share = np.abs(found["systematic"].values) / PURE
+    assert 0.005 < share.max() < 0.1
+
+
 @pytest.mark.parametrize("weight", ["evidence", "discrepancy"])
 def test_gap_between_two_films_is_found_not_told(weight):
     ds = opened("ndp_syn_bilayer_LiF500_Al1000_LiF800.spe", 300.0)
@@ -129,7 +137,7 @@ def test_bands_cover_and_totals_are_unbiased(kind):
     ds, layer, detector, truth = simulated(80, 3, kind)
     found = depth_profile(ds, [layer], detector, kernels=False)
     inside = (found["low"].values <= truth) & (truth <= found["high"].values)
-    assert 0.93 <= inside.mean() <= 0.995
+    assert 0.93 <= inside.mean() <= 0.975
     total = truth.sum(axis=1) * 560.0 / 60
     pull = (found["total"].values - total) / found["total_stderr"].values
     assert abs(pull.mean()) < 0.35

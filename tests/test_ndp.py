@@ -54,6 +54,19 @@ def test_fractional_formulas_are_atoms_not_weights():
     assert one == pytest.approx(ten, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("formula", "triton", "alpha"),
+    [("Li3PS4", 2.3, 4.2), ("LiF", 2.3, -0.1), ("Li", -0.8, -1.9), ("Li6PS5Cl", 1.9, 3.4)],
+)
+def test_second_table_differs_as_measured(formula, triton, alpha):
+    for ion, percent in ((stopping.TRITON, triton), (stopping.ALPHA, alpha)):
+        one, two = (
+            float(stopping.loss(formula, ion, table).at(ion.birth_keV - 0.7))
+            for table in ("srim_85", "srim_95")
+        )
+        assert 100 * (two / one - 1) == pytest.approx(percent, abs=0.15)
+
+
 @pytest.mark.parametrize("ion", [stopping.TRITON, stopping.ALPHA])
 @pytest.mark.parametrize("nm", [30.0, 1000.0, 3000.0])
 def test_counts_are_conserved(ion, nm):

@@ -19,7 +19,7 @@ import xarray as xr
 from spectra.convention import check, outer_dims, where, with_history
 from spectra.errors import CalibrationError, ModelError
 from spectra.techniques._ndp_response import Detector, Layer, cell_response, leaving
-from spectra.techniques._ndp_stopping import ALPHA, TRITON, Ion
+from spectra.techniques._ndp_stopping import ALPHA, TRITON, Ion, Table
 
 from .depth_solve import Choice, Solution, choose, solve
 
@@ -33,7 +33,7 @@ MAH_PER_NMOL = 96485.33212 / 3.6 * 1e-9
 
 NAIVE = "channel-by-channel conversion: resolution not removed, edges smeared, tritons only"
 SYSTEMATIC = (
-    "Bands hold counting statistics and the choice of the smoothest profile. Stopping powers add "
+    "Bands hold counting statistics and the bias of smoothing. Stopping powers add "
     "about 5 % to depths, not to totals."
 )
 
@@ -66,6 +66,7 @@ def depth_profile(
     background: Literal["none", "constant"] = "constant",
     shift_keV: float | Literal["fit"] = 0.0,
     kernels: bool = True,
+    tables: bool = False,
 ) -> xr.Dataset:
     """Invert NDP spectra to lithium against depth, all spectra of the series together.
 
@@ -96,6 +97,10 @@ def depth_profile(
         uncertainty is not in the bands.
     kernels : bool
         Whether to return the averaging kernels of every spectrum.
+    tables : bool
+        Whether to invert again with a second table of stopping powers (srim_95) and return
+        ``systematic``, the profile of that table less the profile (``lithium``), and
+        ``total_systematic``. Not part of the bands.
 
     Returns
     -------
@@ -118,8 +123,10 @@ def depth_profile(
     Notes
     -----
     Minimises ``sum (y - R x - b)^2 / model + weight * integral (u'')^2 ds`` with ``x >= 0``, u the
-    lithium content over its mean and s the depth from 0 to 1, within each layer. The band is that
-    of the posterior at the chosen weight (G. Wahba, J. R. Stat. Soc. B 45 (1983) 133), cut at zero.
+    lithium content over its mean and s the depth from 0 to 1, within each layer. ``stderr`` of a
+    cell holds counting statistics and, added in square, the bias of smoothing as estimated from the
+    answer itself; the band is 1.96 of it to each side, cut at zero. ``total_stderr`` is that of the
+    posterior (G. Wahba, J. R. Stat. Soc. B 45 (1983) 133).
     """
     check(ds)
     if ds["intensity"].dims[-1] != "particle_energy":
@@ -146,6 +153,13 @@ def depth_profile(
     solved, unit, penalty, seen = _tikhonov(*task, move)
     out = _read(solved, grid, unit, penalty, seen)
     out["shift"] = move
+    if tables:
+        task = (*task[:6], solved.weight, task[7])
+        again = _shift(ds, task, "srim_95") if shift_keV == "fit" else move
+        other, unit, penalty, seen = _tikhonov(*task, again, "srim_95")
+        second = _read(other, grid, unit, penalty, seen)["lithium"]
+        out["systematic"] = second - out["lithium"]
+        out["total_systematic"] = out["systematic"] @ grid.width
     if not kernels:
         out.pop("kernel")
     return _dress(ds, out, stack, grid, outer, shape, SYSTEMATIC)
@@ -229,6 +243,7 @@ def _tikhonov(
     weight: float | Choice,
     floor: bool,
     move: float,
+    table: Table = "srim_85",
 ) -> tuple[Solution, float, Array, npt.NDArray[np.bool_]]:
     """Build matrix and penalty and solve; energies of the matrix are moved by `move` keV."""
     edges = _edges(ds) - move
@@ -247,6 +262,7 @@ def _tikhonov(
                 edges if not use.all() else together,
                 eye,
                 kinds,
+                table,
             )
             for i in np.unique(grid.layer)
         ]
@@ -287,7 +303,7 @@ def _tikhonov(
     return solved, unit, penalty, seen
 
 
-def _shift(ds: xr.Dataset, task: tuple[Any, ...]) -> float:
+def _shift(ds: xr.Dataset, task: tuple[Any, ...], table: Table = "srim_85") -> float:
     """Find the common shift of energies (keV) on at most eight spectra of the series, added up.
 
     A wrong shift leaves counts that no profile explains and bends the profile at the fronts: the
@@ -305,7 +321,7 @@ def _shift(ds: xr.Dataset, task: tuple[Any, ...]) -> float:
 
     def cost(move: float, at: float | Choice) -> tuple[float, float]:
         s, _, penalty, _ = _tikhonov(
-            whole, stack, eye, grid, per_nmol, kinds, at, floor, float(move)
+            whole, stack, eye, grid, per_nmol, kinds, at, floor, float(move), table
         )
         rough = np.einsum("ni,ij,nj->", s.x, penalty, s.x)
         return float(s.chi2.sum() + s.weight * rough), s.weight
@@ -357,7 +373,9 @@ def _read(
     covariance = inverse[:, :k, :k] * unit**2
     answer = (inverse @ s.normal)[:, :k, :k]
     content = s.x[:, :k] * unit
-    sigma = np.sqrt(np.maximum(np.einsum("nii->ni", covariance), 0.0))
+    counting = np.einsum("nij,nji->ni", answer, covariance)
+    bias = np.einsum("nij,nj->ni", inverse, s.weight * (s.x @ penalty))[:, :k] * unit
+    sigma = np.sqrt(np.maximum(counting, 0.0) + bias**2)
     height = answer.max(axis=2)
     reach = np.abs(answer * grid.width).sum(axis=2)
     sharp = np.where(height > 1e-3, reach / np.maximum(height, 1e-3), np.nan)
@@ -418,7 +436,8 @@ def _dress(
     dims = (*outer, "depth")
     content = "nmol/ug"
     units = {"lithium": content, "stderr": content, "low": content, "high": content,
-             "total_stderr": "nmol/cm2", "resolution": "ug/cm2", "kernel": "1",
+             "total_stderr": "nmol/cm2", "systematic": content,
+             "total_systematic": "nmol/cm2", "resolution": "ug/cm2", "kernel": "1",
              "redchi": "1"}  # fmt: skip
     out = xr.Dataset()
     for name, values in found.items():

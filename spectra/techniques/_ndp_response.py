@@ -12,7 +12,7 @@ from scipy.special import erf
 
 from references.model import count_atoms
 
-from ._ndp_stopping import ALPHA, AVOGADRO, TRITON, Ion, loss
+from ._ndp_stopping import ALPHA, AVOGADRO, TRITON, Ion, Table, loss
 from .base import Settings
 
 Array = npt.NDArray[np.float64]
@@ -80,7 +80,12 @@ def lithium_per_ug(formula: str) -> float:
 
 
 def leaving(
-    layers: Sequence[Layer], which: int, depth: Array, ion: Ion, detector: Detector
+    layers: Sequence[Layer],
+    which: int,
+    depth: Array,
+    ion: Ion,
+    detector: Detector,
+    table: Table = "srim_85",
 ) -> tuple[Array, Array]:
     """Return energy (keV) and variance (keV^2) of ions born at depths inside a layer.
 
@@ -94,6 +99,8 @@ def leaving(
         Depth below that layer's own front, ug/cm2.
     ion : Ion
     detector : Detector
+    table : str
+        Of the stopping powers.
 
     Returns
     -------
@@ -113,12 +120,12 @@ def leaving(
     if detector.dead_ug_cm2:
         way.append(("Si", detector.dead_ug_cm2))
     for formula, amount in way:
-        table = loss(formula, ion)
+        tab = loss(formula, ion, table)
         path = np.asarray(amount) * detector.path_factor
-        out = table.after(energy, path)
-        inside, middle = table.at(energy), table.at(table.after(energy, 0.5 * path))
-        end = table.at(np.maximum(out, table.energy[0]))
-        variance = variance * (end / inside) ** 2 + table.straggling * path * (end / middle) ** 2
+        out = tab.after(energy, path)
+        inside, middle = tab.at(energy), tab.at(tab.after(energy, 0.5 * path))
+        end = tab.at(np.maximum(out, tab.energy[0]))
+        variance = variance * (end / inside) ** 2 + tab.straggling * path * (end / middle) ** 2
         energy = out
     return energy, variance + (detector.fwhm_keV / 2.354820045) ** 2
 
@@ -147,7 +154,9 @@ def response(
         Sums to the share of ions that arrive within the channels (at most one per ion kind):
         counts are conserved, because each cell is spread by differences of error functions.
     """
-    cells = cell_response(layers, which, np.array([0.0, layers[which].areal]), edges, detector, ions)
+    cells = cell_response(
+        layers, which, np.array([0.0, layers[which].areal]), edges, detector, ions
+    )
     return np.asarray(cells[0])
 
 
@@ -158,13 +167,14 @@ def cell_response(
     edges: Array,
     detector: Detector,
     ions: Sequence[Ion] = (TRITON, ALPHA),
+    table: Table = "srim_85",
 ) -> Array:
     """Return counts per channel of even lithium in each depth cell of a layer.
 
     Parameters
     ----------
-    layers, which, edges, detector, ions
-        As in `response`.
+    layers, which, edges, detector, ions, table
+        As in `response` and `leaving`.
     bounds : ndarray, shape (cells + 1,)
         Bounds of the cells below the layer's own front, ug/cm2, ascending.
 
@@ -175,13 +185,13 @@ def cell_response(
     """
     total = np.zeros((bounds.size - 1, edges.size - 1))
     for ion in ions:
-        front = float(leaving(layers, which, np.zeros(1), ion, detector)[0][0])
+        front = float(leaving(layers, which, np.zeros(1), ion, detector, table)[0][0])
         slope = float(loss(layers[which].formula, ion).at(front if front > 0 else ion.birth_keV))
         for i, (start, end) in enumerate(pairwise(bounds.tolist())):
             least = 4 if bounds.size == 2 else 2
             parts = int(np.clip(np.ceil(slope * (end - start) / _CELL_KEV), least, 4000))
             fine = np.linspace(start, end, parts + 1)
-            energy, variance = leaving(layers, which, fine, ion, detector)
+            energy, variance = leaving(layers, which, fine, ion, detector, table)
             sigma = np.sqrt(0.5 * (variance[:-1] + variance[1:]))
             total[i] += _spread(edges, energy[1:], energy[:-1], sigma).sum(axis=0) / parts
     return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ AVOGADRO = 6.02214076e23
 TRITON_KEV = 2727.8
 ALPHA_KEV = 2055.7
 """Birth energies of 6Li(n,t)4He at thermal energy, from the AME masses (Q = 4783.5 keV)."""
+
+Table = Literal["srim_85", "srim_95"]
 
 _LOWEST_KEV = 20.0
 
@@ -83,7 +86,7 @@ def _material(formula: str) -> object:
 
 
 @cache
-def loss(formula: str, ion: Ion) -> Loss:
+def loss(formula: str, ion: Ion, table: Table = "srim_85") -> Loss:
     """Return the tables of one ion in one material.
 
     Stopping powers are catima's (SRIM-85 below 10 MeV/u); against the NIST tables of 17 materials
@@ -95,6 +98,9 @@ def loss(formula: str, ion: Ion) -> Loss:
     formula : str
         Composition by atoms.
     ion : Ion
+    table : str
+        Stopping powers below 10 MeV/u: ``"srim_85"``, or ``"srim_95"`` to see how far two tables
+        differ.
 
     Returns
     -------
@@ -106,10 +112,14 @@ def loss(formula: str, ion: Ion) -> Loss:
     material = _material(formula)
     energy = np.linspace(_LOWEST_KEV, 1.05 * ion.birth_keV, 400)
     projectile = pycatima.Projectile(A=ion.mass_u, Z=ion.charge, T=1.0)
+    config = pycatima.Config()
+    config.low_energy = 0 if table == "srim_85" else 1
     stopping = np.empty(energy.size)
     for i, e in enumerate(energy):
         projectile.T(e * 1e-3 / ion.mass_u)
-        stopping[i] = pycatima.dedx(projectile, material) * 1e-3  # MeV/(g/cm2) -> keV/(ug/cm2)
+        stopping[i] = (
+            pycatima.dedx(projectile, material, config) * 1e-3
+        )  # MeV/(g/cm2) -> keV/(ug/cm2)
     inverse = 1.0 / stopping
     path = np.concatenate([[0.0], np.cumsum(0.5 * np.diff(energy) * (inverse[1:] + inverse[:-1]))])
     content = count_atoms(formula)
