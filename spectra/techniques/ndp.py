@@ -18,6 +18,7 @@ from pydantic import Field
 from ..component import Component, Components, Curve, Param
 from ..convention import AXES, where
 from ..errors import CalibrationError, ModelError
+from ._ndp_calibrate import Lines, Monitor, lines, monitor
 from ._ndp_response import Detector, Layer, leaving, lithium_per_ug, response
 from ._ndp_simulate import DEFAULT_STACK, Simulation, simulate
 from ._ndp_stopping import ALPHA, AVOGADRO, TRITON, loss
@@ -288,7 +289,8 @@ TECHNIQUE = Technique(
     name="ndp",
     axis="particle_energy",
     title="Neutron depth profiling",
-    calibrations={"known": Step(Known, known)},
+    calibrations={"known": Step(Known, known), "lines": Step(Lines, lines)},
+    corrections={"monitor": Step(Monitor, monitor)},
     settings=Model,
     propose=propose,
     quantify=quantify,
