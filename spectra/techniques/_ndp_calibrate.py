@@ -158,15 +158,15 @@ def _peak(
             guess, covariance = curve_fit(
                 model, xs, ys, guess, sigma=weight, absolute_sigma=True, bounds=(low, high)
             )
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError) as sigma:
             raise CalibrationError(
-                f"{where(ds)}: line {name!r} is not found around channel {at:g} ({error})"
+                f"{where(ds)}: line {name!r} is not found around channel {at:g} ({sigma})"
             ) from None
         weight = np.sqrt(np.maximum(model(xs, *guess), 0.3))
-    error = float(np.sqrt(covariance[0, 0]))
-    if not guess[0] > 5.0 * error:
+    sigma = float(np.sqrt(covariance[0, 0]))
+    if not guess[0] > 5.0 * sigma:
         raise CalibrationError(
-            f"{where(ds)}: line {name!r}: {guess[0]:.0f} +- {error:.0f} counts around channel "
+            f"{where(ds)}: line {name!r}: {guess[0]:.0f} +- {sigma:.0f} counts around channel "
             f"{at:g} are no peak; give the channel where it is seen"
         )
     return float(guess[1]), float(np.sqrt(covariance[1, 1])), float(guess[0])
