@@ -181,6 +181,21 @@ def test_masked_channels_and_live_times_do_not_move_the_profile():
     np.testing.assert_allclose(found["total"].values, total, rtol=0.015)
 
 
+def test_empty_and_masked_spectra_do_not_spoil_the_series():
+    ds, layer, detector, truth = simulated(3, 1, "waves")
+    ds = ds.copy(deep=True)
+    ds["intensity"].values[1] = 0
+    valid = np.ones(ds["intensity"].shape, dtype=bool)
+    valid[2] = False
+    ds["valid"] = (ds["intensity"].dims, valid, {"units": "1"})
+    found = depth_profile(ds, [layer], detector)
+    total = truth[0].sum() * 560.0 / 60
+    assert float(found["total"][0]) == pytest.approx(total, abs=4 * float(found["total_stderr"][0]))
+    assert 0.0 <= float(found["total"][1]) < 3.0 * float(found["total_stderr"][1])
+    assert np.isnan(found["total"].values[2])
+    assert np.isnan(found["high"].values[2]).all()
+
+
 def test_block_pivoting_agrees_with_scipy():
     from scipy.optimize import nnls
 

@@ -285,7 +285,8 @@ def _tikhonov(
     )
     seen = np.broadcast_to(part > 0, y.shape)
     # Unknowns are lithium contents over their mean, so that one weight suits any amount.
-    mean = max(float((y - fixed).clip(0).sum() / (len(kinds) * per_nmol.sum())), 1e-12)
+    net = max(float((y - fixed).clip(0).sum()), 10.0 * y.shape[0])
+    mean = net / (len(kinds) * float(per_nmol.sum()))
     unit = mean / float(grid.width.sum())
     columns = matrix * (grid.width * unit)[None, None, :]
     columns = columns * (per_nmol[:, None, None] if np.ptp(per_nmol) else per_nmol[0])
@@ -382,6 +383,8 @@ def _read(
     spread = np.einsum("i,nij,j->n", grid.width, covariance, grid.width)
     # Bins that expect no count say nothing about the agreement.
     free = np.maximum((seen & (s.model >= 0.5)).sum(axis=1) - s.edf, 1.0)
+    blind = ~seen.any(axis=1)
+    content[blind], sigma[blind], spread[blind] = np.nan, np.nan, np.nan
     return {
         "lithium": content,
         "stderr": sigma,
@@ -459,7 +462,7 @@ def _dress(
             out = out.assign_coords({key: coord})
     out["amount"] = out["lithium"] * out["cell"]
     out["amount"].attrs["units"] = "nmol/cm2"
-    total = out["amount"].sum("depth")
+    total = out["amount"].sum("depth", skipna=False)
     for name, factor, unit in (
         ("total", 1.0, "nmol/cm2"),
         ("total_ug", LITHIUM_UG_PER_NMOL, "ug/cm2"),

@@ -158,9 +158,9 @@ def _peak(
             guess, covariance = curve_fit(
                 model, xs, ys, guess, sigma=weight, absolute_sigma=True, bounds=(low, high)
             )
-        except (RuntimeError, ValueError) as sigma:
+        except (RuntimeError, ValueError) as failed:
             raise CalibrationError(
-                f"{where(ds)}: line {name!r} is not found around channel {at:g} ({sigma})"
+                f"{where(ds)}: line {name!r} is not found around channel {at:g} ({failed})"
             ) from None
         weight = np.sqrt(np.maximum(model(xs, *guess), 0.3))
     sigma = float(np.sqrt(covariance[0, 0]))
