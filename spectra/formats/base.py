@@ -55,6 +55,8 @@ class Format:
         ``(path, options) -> Regions``. Imports heavy libraries inside.
     extra : str
         Name of the optional dependency group it needs, if any.
+    generic : bool
+        Claims only what no other format claims (plain tables).
     """
 
     name: str
@@ -64,6 +66,7 @@ class Format:
     sniff: Callable[[bytes, Path], bool]
     read: Callable[[Path, Options], Regions]
     extra: str = ""
+    generic: bool = False
 
 
 def source(path: Path, format_name: str, region: str = "") -> Source:

@@ -47,6 +47,7 @@ def identify(path: Path) -> Format:
         if not head:
             raise FormatError(f"{path.name}: the file is empty")
     claims = [record for record in formats().values() if record.sniff(head, path)]
+    claims = [record for record in claims if not record.generic] or claims
     if not claims:
         known = sorted({s for record in formats().values() for s in record.suffixes})
         raise FormatError(

@@ -36,15 +36,15 @@ def head_of(path: Path) -> bytes:
 def claims(records: Iterable[Format], path: Path) -> list[str]:
     """Return the names of the formats that claim a file; a sniff must never raise."""
     head = head_of(path)
-    found = []
+    found: list[Format] = []
     for record in records:
         try:
             claimed = record.sniff(head, path)
         except Exception as error:
             raise AssertionError(f"{record.name}: sniff raised {error!r} on {path.name}") from error
         if claimed:
-            found.append(record.name)
-    return found
+            found.append(record)
+    return [r.name for r in ([r for r in found if not r.generic] or found)]
 
 
 def claimed_once(records: Iterable[Format], path: Path) -> None:
