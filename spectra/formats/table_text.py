@@ -3,9 +3,9 @@
 Layout: comment lines that begin with ``#``, ``%``, ``;`` or ``"`` and at most one line of column
 names, then rows of two numbers apart by tab, blanks, semicolon or comma; with a tab, blanks or a
 semicolon the decimal mark may be a comma. The file does not say what was measured: the technique
-has to be told, and the first column is taken as its axis. Rows of one axis value (stitched scans) are
-averaged and counted in attrs ``merged_rows``. Whole numbers are counts, others have arbitrary units.
-Uncertainties: none in the file.
+has to be told, and the first column is taken as its axis. Rows of one axis value (stitched scans)
+are averaged and counted in attrs ``merged_rows``. Whole numbers are counts, others have arbitrary
+units. Uncertainties: none in the file.
 """
 
 from __future__ import annotations
