@@ -123,9 +123,13 @@ def formula_units(name: str, library: Library | None = None) -> float:
     library = library or load()
     data = structure_data(name, library)
     owner = next(s for s in library.species.values() if any(x.id == data.id for x in s.structures))
-    content = build(data).composition
     element, number = max(owner.atoms.items(), key=lambda item: item[1])
-    return float(content[element]) / number
+    return _atoms_in_cell(data.model_dump_json(), element) / number
+
+
+@cache  # expanding a space group takes a third of a second
+def _atoms_in_cell(data_json: str, element: str) -> float:
+    return float(build(StructureData.model_validate_json(data_json)).composition[element])
 
 
 def reflections(
