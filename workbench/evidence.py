@@ -1,10 +1,9 @@
-"""Evidence for a set of species: deviance of its fit, penalised for its parameters."""
+"""Fits of sets of species to one spectrum: how well they explain it and what amounts they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,224 +13,330 @@ import xarray as xr
 import references
 from references.errors import InterphaseError
 from spectra import techniques
-from spectra.component import Component, Components, Param
-from spectra.convention import COUNTS, axis_of, outer_dims
+from spectra.component import Component, Components, Param, names_in
+from spectra.convention import axis_of
 
-from .curves import curves
-from .fit import fit
-from .quantify import quantify
+from .engine.batched import deviance, minimise
+from .engine.plan import Plan, build, jacobian, model
+from .engine.problem import COUNT_FLOOR, Block
+from .engine.uncertainty import invert
+from .fit import block_of
+from .flexible import RIGID, Freedom, with_freedom
 from .run import statistic_for
 from .verbs import propose
 
 Array = npt.NDArray[np.float64]
-_BLOCKS = 3
+_EDM = 1e-3
+"""Fits for comparison end this close to the minimum of chi-square."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One set of species tried on all spectra.
+class Fitted:
+    """One set of species fitted to one spectrum.
 
     Parameters
     ----------
-    species : frozenset of str
-        Library ids.
+    plan : Plan
+    p : ndarray, shape (n,)
+        Free parameters.
+    full : ndarray, shape (P,)
+        All parameters.
+    covariance : ndarray, shape (n, n)
+        Of the free parameters.
     deviance : float
-        Minus twice the log likelihood over that of the data themselves, summed over spectra.
-    free : int
-        Fitted parameters, summed over spectra.
-    points : int
-        Data points, summed over spectra.
-    fits : tuple of (Components, xr.Dataset)
-        Model and FitResult per spectrum.
+        Minus twice the log likelihood over that of the data themselves.
     """
 
-    species: frozenset[str]
+    plan: Plan
+    p: Array
+    full: Array
+    covariance: Array
     deviance: float
-    free: int
-    points: int
-    fits: tuple[tuple[Components, xr.Dataset], ...]
 
-    def bic(self, dispersion: float) -> float:
-        """Bayesian information criterion with a stated dispersion.
+    @property
+    def values(self) -> dict[str, float]:
+        """All parameters by name."""
+        return dict(zip(self.plan.names, self.full.tolist(), strict=True))
 
-        ``deviance / dispersion + free ln(points)`` (G. Schwarz, Ann. Stat. 6 (1978) 461); the
-        dispersion of the richest model keeps a shape that the model lacks from being bought with
-        species.
+
+@dataclass(frozen=True)
+class Amounts:
+    """Amounts of the species of one fit, before any division by their total.
+
+    Parameters
+    ----------
+    species : tuple of str
+    raw : ndarray, shape (S,)
+    covariance : ndarray, shape (S, S)
+    kind : str
+        ``"fraction"`` if they mean shares of their total.
+    units : str
+    """
+
+    species: tuple[str, ...]
+    raw: Array
+    covariance: Array
+    kind: str
+    units: str
+
+    def final(self, dispersion: float = 1.0) -> tuple[Array, Array]:
+        """Return amounts and covariance as `quantify` gives them, errors widened by a dispersion.
+
+        Shares ``f = a / sum(a)`` with ``J_ij = (delta_ij - f_i) / sum(a)``.
         """
-        return self.deviance / dispersion + self.free * float(np.log(self.points))
+        if self.kind != "fraction":
+            return self.raw, dispersion * self.covariance
+        total = float(self.raw.sum())
+        if not total > 0.0:
+            return np.full_like(self.raw, np.nan), np.full_like(self.covariance, np.nan)
+        share = self.raw / total
+        rows = (np.eye(share.size) - share[:, None]) / total
+        return share, dispersion * rows @ self.covariance @ rows.T
 
 
-def blocks_of(ds: xr.Dataset) -> list[xr.Dataset]:
-    """Sum a series or map to at most three spectra along its first dimension.
+class View:
+    """One spectrum and the models of sets of species on it, each made once.
 
     Parameters
     ----------
     ds : xr.Dataset
-        A Spectrum.
-
-    Returns
-    -------
-    list of xr.Dataset
-        Spectra without outer dims; counts are summed, uncertainties in quadrature.
-    """
-    outer = outer_dims(ds)
-    if not outer:
-        return [ds]
-    first = outer[0]
-    size = ds.sizes[first]
-    edges = np.linspace(0, size, min(_BLOCKS, size) + 1).astype(int)
-    return [_summed(ds.isel({first: slice(int(a), int(b))})) for a, b in pairwise(edges)]
-
-
-def _summed(ds: xr.Dataset) -> xr.Dataset:
-    outer = list(outer_dims(ds))
-    axis = axis_of(ds)
-    good = ds["valid"].astype(bool).all(outer) if "valid" in ds else None
-    units = dict(ds["intensity"].attrs)
-    out = xr.Dataset({"intensity": ds["intensity"].sum(outer).assign_attrs(units)})
-    if "uncertainty" in ds:
-        total = (ds["uncertainty"].broadcast_like(ds["intensity"]) ** 2).sum(outer) ** 0.5
-        out["uncertainty"] = total.assign_attrs(ds["uncertainty"].attrs)
-    if "background" in ds:
-        out["background"] = ds["background"].sum(outer).assign_attrs(ds["background"].attrs)
-    if good is not None:
-        out["valid"] = good.assign_attrs(ds["valid"].attrs)
-    out = out.assign_coords({axis: ds[axis]})
-    out.attrs = dict(ds.attrs)
-    count = int(np.prod([ds.sizes[d] for d in outer]))
-    if "live_time_s" in out.attrs:
-        out.attrs["live_time_s"] = float(out.attrs["live_time_s"]) * count
-    for name in ("live_time", "real_time"):
-        if name in ds:
-            whole = ds[name].broadcast_like(ds["intensity"].isel({axis: 0}, drop=True))
-            out[name] = whole.sum(outer).assign_attrs(ds[name].attrs)
-    return out
-
-
-class Trials:
-    """Fits of sets of species to some spectra, each set fitted once.
-
-    Parameters
-    ----------
-    spectra : sequence of xr.Dataset
-        Spectra without outer dims, of one or several techniques.
+        A Spectrum without outer dims.
+    source : int
+        Which of the user's datasets it belongs to.
+    count : int
+        Spectra summed in it.
     library : references.Library
-    settings : mapping
-        Settings of ``propose`` by technique.
+    settings : mapping, optional
+        Settings of ``propose``.
     """
 
     def __init__(
         self,
-        spectra: Sequence[xr.Dataset],
+        ds: xr.Dataset,
+        source: int,
+        count: int,
         library: references.Library,
-        settings: Mapping[str, Mapping[str, Any]],
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.spectra = list(spectra)
-        self.library = library
+        self.ds, self.source, self.count, self.library = ds, source, count, library
         self.settings = settings
-        self._done: dict[frozenset[str], Trial] = {}
+        self.handler = techniques.get(str(ds.attrs["technique"]))
+        self.statistic = statistic_for(ds)
+        self.x = np.asarray(ds[axis_of(ds)].values, dtype=float)
+        self.hint: dict[str, float] = {}
+        self._plans: dict[tuple[tuple[str, ...], Freedom], Plan] = {}
+        self._whole: Components | None = None
+        self._shows: dict[str, bool] = {}
+        self._ground = Components([_polynomial(ds)])
+        self.block = block_of(ds, build(self._ground), self.statistic)
+        if self.block.scale:  # no errors of their own: the scatter of neighbours
+            self.block = _scattered(self.block)
+        seen = self.block.weight[0] > 0.0
+        self.points = int(np.count_nonzero(seen))
+        static = 0.0 if self.block.background is None else self.block.background[0]
+        self.y = np.where(seen, self.block.y[0] - static, 0.0)
 
-    def __call__(self, species: frozenset[str]) -> Trial:
-        """Return the trial of a set; infinite deviance where it cannot be fitted."""
-        if species not in self._done:
-            self._done[species] = self._try(species)
-        return self._done[species]
-
-    def _try(self, species: frozenset[str]) -> Trial:
-        deviance, free, points = 0.0, 0, 0
-        fits = []
-        for ds in self.spectra:
-            model = self._model(ds, sorted(species))
-            fitted = fit(ds, model, statistic=statistic_for(ds))
-            parts = curves(ds, fitted)
-            deviance += _deviance(ds, parts["model"].values)
-            free += sum(p.free for p in model.params.values())
-            points += int(fitted["ndata"])
-            fits.append((model, fitted))
-            if not _positive(model, fitted):
-                deviance = float("inf")
-        if not np.isfinite(deviance):
-            deviance = float("inf")
-        return Trial(species, deviance, free, points, tuple(fits))
-
-    def _model(self, ds: xr.Dataset, species: Sequence[str]) -> Components:
-        if species:
+    def shows(self, species: str) -> bool:
+        """Whether a species has anything to show here."""
+        if species not in self._shows:
             try:
-                return propose(
-                    ds,
-                    species,
-                    library=self.library,
-                    settings=self.settings.get(str(ds.attrs["technique"])),
-                )
+                found = self._proposed([species])
             except InterphaseError:
-                pass  # none of them has a line in this spectrum: its background alone
-        return _ground(ds)
+                found = Components()
+            self._shows[species] = species in found.species
+        return self._shows[species]
 
-    def seen(self, ds: xr.Dataset, species: str) -> bool:
-        """Whether a species has anything to show in a spectrum."""
-        model = self._model(ds, [species])
-        return species in model.species
+    def prepare(self, names: Sequence[str]) -> None:
+        """Propose all candidates at once where their components do not lean on one another."""
+        shown = [n for n in names if self.shows(n)]
+        if not shown:
+            return
+        whole = self._proposed(shown)
+        owner = {f"{c.name}.{key}": c.species for c in whole for key in c.params}
+
+        def alone(component: Component) -> bool:
+            used = [
+                other
+                for param in component.params.values()
+                if param.expr is not None
+                for other in names_in(param.expr)
+            ]
+            return all(owner.get(other, component.species) == component.species for other in used)
+
+        self._whole = whole if all(alone(c) for c in whole) else None
+        bare = [c for c in whole if c.species is None and alone(c)]
+        self._ground = Components(bare or [_polynomial(self.ds)])
+        self._plans.clear()
+
+    def plan(self, species: Iterable[str], freedom: Freedom = RIGID) -> Plan:
+        """Return the plan of a set, those that show nothing here left out."""
+        shown = tuple(n for n in species if self.shows(n))
+        key = (shown, freedom)
+        if key not in self._plans:
+            components = self._components(shown) if shown else self._ground
+            self._plans[key] = build(with_freedom(components, freedom, self.library))
+        return self._plans[key]
+
+    def fit(self, species: Iterable[str], freedom: Freedom = RIGID) -> Fitted | None:
+        """Fit a set from where the last good fit lay; None if that fails."""
+        plan = self.plan(sorted(species), freedom)
+        if self.points <= plan.size:
+            return None
+        start = self.linear_start(plan, self.starting(plan, self.hint))
+        solution = minimise(plan, self.block, start, _EDM)
+        if not solution.converged[0] or not np.isfinite(solution.chisqr[0]):
+            return None
+        p = solution.p[0]
+        value = float(solution.chisqr[0])
+        if self.block.poisson:
+            curve = self._curve(plan, p)
+            value = float(deviance(self.block.y, curve[None], self.block.weight > 0.0)[0])
+        covariance, _ = invert(solution.hessian)
+        return Fitted(plan, p, plan.transform(p[None])[0][0], covariance[0], value)
+
+    def starting(self, plan: Plan, values: Mapping[str, float]) -> Array:
+        """Return a plan's start with some parameters at told values."""
+        start = plan.start.copy()
+        for k, i in enumerate(plan.free):
+            told = values.get(plan.names[i])
+            if told is not None and np.isfinite(told):
+                start[k] = min(max(told, plan.lower[k]), plan.upper[k])
+        return start
+
+    def linear_start(self, plan: Plan, p: Array) -> Array:
+        """Return a start with areas and background where they fit best."""
+        linear = np.flatnonzero(plan.linear)
+        if not linear.size:
+            return p
+        curve, rows = jacobian(plan, self.x, p[None])
+        rows = rows[0] * self.weight()
+        rest = (self.y - curve[0]) * self.weight() + p[linear] @ rows[linear]
+        gram = rows[linear] @ rows[linear].T
+        best = solved(gram, rows[linear] @ rest)
+        out = p.copy()
+        out[linear] = np.clip(best, plan.lower[linear], plan.upper[linear])
+        return out
+
+    def weight(self) -> Array:
+        """Return 1 / standard deviation of every point by the data alone; 0 where masked."""
+        if not self.block.poisson:
+            return self.block.weight[0]
+        level = np.convolve(np.pad(self.block.y[0], 3, mode="edge"), np.full(7, 1 / 7), "valid")
+        seen = self.block.weight[0] > 0.0
+        return np.where(seen, 1.0 / np.sqrt(np.maximum(level, 0.5)), 0.0)
+
+    def residual(self, fitted: Fitted) -> tuple[Array, Array, Array]:
+        """Return weighted residual (N,), Jacobian (n, N), and the weights under the model (N,)."""
+        curve, rows = jacobian(fitted.plan, self.x, fitted.p[None])
+        weight = self.block.weight[0]
+        if self.block.poisson:
+            static = 0.0 if self.block.background is None else self.block.background[0]
+            expected = np.maximum(curve[0] + static, COUNT_FLOOR)
+            weight = np.where(weight > 0.0, 1.0 / np.sqrt(expected), 0.0)
+        return (self.y - curve[0]) * weight, rows[0] * weight, weight
+
+    def amounts(self, fitted: Fitted) -> Amounts | None:
+        """Return what a fit says about amounts per spectrum; None where nothing is quantified."""
+        components = fitted.plan.components
+        if self.handler.quantify is None or not components.species:
+            return None
+        meaning = self.handler.quantify(components, self.ds.attrs, self.library)
+        rows = np.zeros((len(meaning.quantities), len(fitted.plan.names)))
+        for k, quantity in enumerate(meaning.quantities):
+            for name, weight in quantity.weights.items():
+                rows[k, fitted.plan.index[name]] = weight / self.count
+        _, entries = fitted.plan.transform(fitted.p[None])
+        spread = rows @ fitted.plan.dense(entries)[0]
+        return Amounts(
+            tuple(q.species for q in meaning.quantities),
+            rows @ fitted.full,
+            spread @ fitted.covariance @ spread.T,
+            meaning.kind,
+            "" if meaning.kind == "fraction" else meaning.units,
+        )
+
+    def yields(self, names: Sequence[str]) -> tuple[dict[str, float], str, str]:
+        """Return, for some species, amount per area of the main component; kind and units."""
+        shown = [n for n in names if self.shows(n)]
+        if self.handler.quantify is None or not shown:
+            return {}, "", ""
+        components = self.plan(shown).components
+        meaning = self.handler.quantify(components, self.ds.attrs, self.library)
+        first = {q.species: next(iter(q.weights.values())) / self.count for q in meaning.quantities}
+        return first, meaning.kind, "" if meaning.kind == "fraction" else meaning.units
+
+    def _curve(self, plan: Plan, p: Array) -> Array:
+        curve = model(plan, self.x, p[None])[0]
+        return curve if self.block.background is None else curve + self.block.background[0]
+
+    def _components(self, shown: Sequence[str]) -> Components:
+        if self._whole is None:
+            return self._proposed(shown)
+        order = {name: k for k, name in enumerate(shown)}
+        mine = [c for c in self._whole if c.species in order]
+        mine.sort(key=lambda c: order[str(c.species)])
+        rest = [c for c in self._whole if c.species is None]
+        return Components([*mine, *rest], self._whole.common)
+
+    def _proposed(self, species: Sequence[str]) -> Components:
+        return propose(self.ds, species, library=self.library, settings=self.settings)
 
 
-def _ground(ds: xr.Dataset) -> Components:
+def _polynomial(ds: xr.Dataset) -> Component:
     x = ds[axis_of(ds)].values
-    y = ds["intensity"].values.astype(float)
     params = {
-        "c0": Param(value=float(np.median(y))),
+        "c0": Param(value=float(np.nanmedian(ds["intensity"].values))),
         "c1": Param(value=0.0),
         "c2": Param(value=0.0),
         "x0": Param(value=0.5 * float(x[0] + x[-1]), vary=False),
     }
-    return Components(
-        [Component(name="ground", shape="polynomial", role="background", params=params)]
-    )
+    return Component(name="ground", shape="polynomial", role="background", params=params)
 
 
-def _positive(model: Components, fitted: xr.Dataset) -> bool:
-    """Whether no species of the set has an area clearly below zero."""
-    for component in model:
-        if component.species is None or "area" not in component.params:
+def _scattered(block: Block) -> Block:
+    """Give data without errors those of the scatter between neighbours, alike everywhere."""
+    y, seen = block.y[0], block.weight[0] > 0.0
+    steps = np.abs(np.diff(y[seen]))
+    # The median of |difference| of two normals is 0.9539 sigma.
+    sigma = float(np.median(steps)) / 0.9539 if steps.size else 1.0
+    weight = np.where(seen, 1.0 / max(sigma, 1e-300), 0.0)[None]
+    return Block(block.x, block.y, weight, block.background, False, block.poisson)
+
+
+def solved(gram: Array, right: Array, floor: float = 1e-9) -> Array:
+    """Solve normal equations after scaling them to a unit diagonal, with a small ridge."""
+    scale = 1.0 / np.sqrt(np.maximum(np.diagonal(gram), 1e-300))
+    scaled = gram * scale[:, None] * scale[None, :] + floor * np.eye(len(gram))
+    return np.asarray(np.linalg.solve(scaled, right * scale) * scale)
+
+
+def area_columns(plan: Plan) -> dict[str, list[int]]:
+    """Return the free parameters behind each species' areas."""
+    found: dict[str, list[int]] = {}
+    for component in plan.components:
+        name = f"{component.name}.area"
+        if component.species is None or component.role == "background" or name not in plan.index:
             continue
-        row = fitted.sel(param=f"{component.name}.area")
-        if float(row["value"]) < -1.0 * float(row["stderr"]):
-            return False
-    return True
-
-
-def _deviance(ds: xr.Dataset, model: Array) -> float:
-    y = ds["intensity"].values.astype(float)
-    used = np.isfinite(y)
-    if "valid" in ds:
-        used &= ds["valid"].values.astype(bool)
-    if not np.all(np.isfinite(model[used])):
-        return float("inf")
-    y, m = y[used], model[used]
-    if "uncertainty" in ds:
-        return float(np.sum(((y - m) / ds["uncertainty"].values[used]) ** 2))
-    if ds["intensity"].attrs["units"] == COUNTS:
-        m = np.maximum(m, 1e-9)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(y > 0, y * np.log(y / m), 0.0)
-        return float(2.0 * np.sum(m - y + ratio))
-    scatter = float(np.median(np.abs(np.diff(y)))) / 0.9539  # of a difference of two normals
-    return float(np.sum(((y - m) / max(scatter, 1e-300)) ** 2))
-
-
-def noise_of(ds: xr.Dataset, model: Array) -> Array:
-    """Return the standard deviation of every point under a model."""
-    if "uncertainty" in ds:
-        return np.asarray(ds["uncertainty"].values, dtype=float)
-    if ds["intensity"].attrs["units"] == COUNTS:
-        return np.sqrt(np.maximum(model, 1.0))
-    y = ds["intensity"].values.astype(float)
-    return np.full(y.shape, float(np.median(np.abs(np.diff(y)))) / 0.9539)
-
-
-def amounts_of(trial: Trial, library: references.Library) -> list[xr.Dataset | None]:
-    """Return Amounts per spectrum; None where a technique cannot quantify what was fitted."""
-    found: list[xr.Dataset | None] = []
-    for model, fitted in trial.fits:
-        handler = techniques.get(str(fitted.attrs["technique"]))
-        able = handler.quantify is not None and model.species
-        found.append(quantify(fitted, library=library) if able else None)
+        columns = found.setdefault(component.species, [])
+        for c in plan.columns_of(plan.index[name]).tolist():
+            if c not in columns:
+                columns.append(c)
     return found
+
+
+def ground_columns(plan: Plan) -> list[int]:
+    """Return the linear free parameters that belong to no species."""
+    taken = {c for columns in area_columns(plan).values() for c in columns}
+    return [int(c) for c in np.flatnonzero(plan.linear) if int(c) not in taken]
+
+
+def typical_width(plan: Plan, full: Array) -> float:
+    """Return the median full width of the species' lines; 0 where there are none."""
+    widths = [
+        full[plan.index[f"{c.name}.{key}"]]
+        for c in plan.components
+        if c.species and c.role != "background"
+        for key in c.params
+        if key.startswith("fwhm")
+    ]
+    return float(np.median(widths)) if widths else 0.0

@@ -1,0 +1,134 @@
+"""What the best set leaves: peaks by a matched filter, and stretches that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .engine.uncertainty import invert
+from .evidence import Fitted, View, typical_width
+from .flexible import ASYMMETRY, MIXING, MOVED
+from .identification import Misfit, Unexplained
+from .trials import Trial
+
+Array = npt.NDArray[np.float64]
+
+SIGNIFICANT = 5.0
+"""Standard deviations at which a residual peak or stretch is reported."""
+
+
+def remains(
+    views: Sequence[View], fits: Sequence[Fitted]
+) -> tuple[tuple[Unexplained, ...], tuple[Misfit, ...]]:
+    """Find what a set of species does not explain.
+
+    Parameters
+    ----------
+    views : sequence of View
+    fits : sequence of Fitted
+        One per view.
+
+    Returns
+    -------
+    unexplained : tuple of Unexplained
+        Strongest first; of several views of one spectrum, the strongest at each place.
+    misfits : tuple of Misfit
+    """
+    peaks: list[Unexplained] = []
+    stretches: list[Misfit] = []
+    for view, fitted in zip(views, fits, strict=True):
+        residual, jac, weight = view.residual(fitted)
+        width = typical_width(fitted.plan, fitted.full) or 8.0 * float(np.median(np.diff(view.x)))
+        for peak in _peaks(view, residual, jac, weight, width):
+            near = [
+                p
+                for p in peaks
+                if p.spectrum == peak.spectrum and abs(p.position - peak.position) < width
+            ]
+            if all(p.significance < peak.significance for p in near):
+                peaks = [p for p in peaks if p not in near] + [peak]
+        for stretch in _stretches(view, residual, weight, width):
+            if not any(
+                m.spectrum == stretch.spectrum and m.low < stretch.high and stretch.low < m.high
+                for m in stretches
+            ):
+                stretches.append(stretch)
+    peaks.sort(key=lambda u: -u.significance)
+    return tuple(peaks), tuple(sorted(stretches, key=lambda m: (m.spectrum, m.low)))
+
+
+def _peaks(
+    view: View, residual: Array, jac: Array, weight: Array, width: float
+) -> list[Unexplained]:
+    """Match Gaussians of three widths to the residual, beside what the fit can take up."""
+    x = view.x
+    inverse, _ = invert((jac @ jac.T)[None])
+    best = np.zeros((2, x.size))
+    for factor in (0.7, 1.0, 1.6):
+        sigma = factor * width / 2.354820045
+        area, z = np.zeros((2, x.size))
+        for i, center in enumerate(x):
+            first, last = np.searchsorted(x, [center - 3.5 * sigma, center + 3.5 * sigma])
+            part = slice(first, last)
+            line = np.exp(-0.5 * ((x[part] - center) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+            line = line * weight[part]
+            along = jac[:, part] @ line
+            own = float(line @ line)
+            norm = own - float(along @ inverse[0] @ along)
+            if norm > 0.05 * own > 0.0:
+                area[i] = float(line @ residual[part]) / norm
+                z[i] = area[i] * np.sqrt(norm)
+        better = z > best[1]
+        best[0, better], best[1, better] = area[better], z[better]
+    area, z = best
+    found = []
+    while z.size and z.max() >= SIGNIFICANT:
+        top = int(np.argmax(z))
+        found.append(Unexplained(view.source, float(x[top]), float(area[top]), float(z[top])))
+        z[np.abs(x - x[top]) < 2.0 * width] = 0.0
+    return found
+
+
+def _stretches(view: View, residual: Array, weight: Array, width: float) -> list[Misfit]:
+    """Slide a window of two widths over the squared residual."""
+    x, used = view.x, weight > 0.0
+    step = float(np.median(np.diff(x)))
+    size = int(np.clip(round(2.0 * width / step), 8, max(8, x.size // 2)))
+    if x.size < size:
+        return []
+    window = np.ones(size)
+    squares = np.convolve(np.where(used, residual**2, 0.0), window, mode="valid")
+    number = np.maximum(np.convolve(used.astype(float), window, mode="valid"), 1.0)
+    # Wilson and Hilferty: the cube root of chi-square over its number is nearly normal.
+    spread = 2.0 / (9.0 * number)
+    z = ((squares / number) ** (1.0 / 3.0) - (1.0 - spread)) / np.sqrt(spread)
+    found = []
+    while z.size and z.max() >= SIGNIFICANT:
+        k = int(np.argmax(z))
+        ratio = float(squares[k] / number[k])
+        found.append(Misfit(view.source, float(x[k]), float(x[k + size - 1]), ratio))
+        z[max(0, k - size) : k + size] = 0.0
+    return found
+
+
+def notes_of(trial: Trial, views: Sequence[View]) -> tuple[str, ...]:
+    """Say what had to be freed beyond the library for the best set."""
+    notes: dict[str, None] = {}
+    for view, fitted in zip(views, trial.fits, strict=True):
+        where = f"in spectrum {view.source + 1}"
+        for name, value in fitted.values.items():
+            if name == ASYMMETRY:
+                share = fitted.values[MIXING]
+                notes[
+                    f"Lines {where} are not shaped as the model has them (asymmetry {value:+.2f}, "
+                    f"Lorentzian share {share:+.2f}): amounts rest on a freed shape."
+                ] = None
+            elif name.startswith(MOVED) and abs(value) > 0.05 * typical_width(
+                fitted.plan, fitted.full
+            ):
+                notes[f"{name.removeprefix(MOVED)} {where} lies {value:+.3g} off the library."] = (
+                    None
+                )
+    return tuple(notes)

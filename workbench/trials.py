@@ -1,0 +1,203 @@
+"""Sets of species tried on several spectra at once, each scored by its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .evidence import Amounts, Fitted, View, area_columns
+from .flexible import RIGID, Freedom
+
+Array = npt.NDArray[np.float64]
+Set = frozenset[str]
+
+_RATIO_ERROR = 0.1
+"""Relative error of sensitivity factors and the like between two spectra of one sample."""
+_SCALE_SPREAD = float(np.log(3.0))
+"""Spread of the logarithm of the scale between two spectra of one technique."""
+_SHAPE_PRICE, _MOVED_PRICE = 6.0, 2.0
+"""Minus twice the log odds, beforehand, of a free line shape and of a species off the scale."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of species fitted to all spectra.
+
+    Parameters
+    ----------
+    species : frozenset of str
+    freedom : Freedom
+    deviance : float
+        Summed over the spectra, with the price of amounts that disagree between them; infinite
+        where a fit failed or an amount is negative.
+    free, points : int
+        Fitted parameters and data points of all spectra.
+    fits : tuple of Fitted
+        One per spectrum; empty where a fit failed.
+    negative : frozenset of str
+        Species of which the best amount is below zero: the set is really a smaller one.
+    """
+
+    species: Set
+    freedom: Freedom
+    deviance: float
+    free: int
+    points: int
+    fits: tuple[Fitted, ...]
+    negative: Set = frozenset()
+
+    def bic(self, dispersion: float) -> float:
+        """Return the Bayesian information criterion, squares divided by a dispersion.
+
+        ``deviance / dispersion + free ln(points)`` (G. Schwarz, Ann. Stat. 6 (1978) 461).
+        """
+        return self.deviance / dispersion + self.free * float(np.log(self.points))
+
+    @property
+    def reduced(self) -> float:
+        """Deviance per degree of freedom."""
+        return self.deviance / max(self.points - self.free, 1)
+
+
+class Trials:
+    """Trials of sets on some spectra, each done once.
+
+    Parameters
+    ----------
+    views : sequence of View
+    prior : mapping of str to float
+        Log odds of each candidate before the data.
+    """
+
+    def __init__(self, views: Sequence[View], prior: Mapping[str, float]) -> None:
+        self.views = list(views)
+        self.prior = prior
+        self.done: dict[tuple[Set, Freedom], Trial] = {}
+
+    def __call__(self, species: Set, freedom: Freedom = RIGID, *, again: bool = False) -> Trial:
+        """Return the trial of a set; ``again`` fits it once more and keeps the better one."""
+        freedom = Freedom(freedom.shape, freedom.moved & species)
+        key = (species, freedom)
+        known = self.done.get(key)
+        if known is None or again:
+            tried = self._try(species, freedom)
+            if known is None or tried.deviance < known.deviance:
+                self.done[key] = tried
+        return self.done[key]
+
+    def _try(self, species: Set, freedom: Freedom) -> Trial:
+        points = sum(view.points for view in self.views)
+        fits = [view.fit(species, freedom) for view in self.views]
+        good = tuple(f for f in fits if f is not None)
+        if len(good) < len(fits):
+            return Trial(species, freedom, float("inf"), 0, points, ())
+        free = sum(f.plan.size for f in good)
+        negative = frozenset(_negative(good))
+        if negative:
+            return Trial(species, freedom, float("inf"), free, points, good, negative)
+        price, fewer = disagreement(self.views, good)
+        deviance = sum(f.deviance for f in good) + price
+        return Trial(species, freedom, deviance, free - fewer, points, good)
+
+    def of(self, freedom: Freedom) -> list[Trial]:
+        """Return all trials with a freedom."""
+        return [
+            t
+            for t in self.done.values()
+            if t.freedom.shape == freedom.shape and t.freedom.moved == freedom.moved & t.species
+        ]
+
+    def dispersion_of(self, freedom: Freedom) -> float:
+        """Lowest reduced deviance of the trials with a freedom if clearly above 1, else 1.
+
+        It keeps what no set can explain from being bought with species.
+        """
+        found = [t for t in self.of(freedom) if np.isfinite(t.deviance)]
+        if not found:
+            return 1.0
+        best = min(found, key=lambda t: t.reduced)
+        limit = 1.0 + 3.0 * float(np.sqrt(2.0 / max(best.points - best.free, 1)))
+        return best.reduced if best.reduced > limit else 1.0
+
+    def score(self, trial: Trial, dispersion: float) -> float:
+        """Return minus twice the log of evidence times prior."""
+        price = _SHAPE_PRICE * trial.freedom.shape + _MOVED_PRICE * len(trial.freedom.moved)
+        return trial.bic(dispersion) + price - 2.0 * sum(self.prior[s] for s in trial.species)
+
+    def best(self, freedom: Freedom) -> Trial:
+        """Return the best of the trials with a freedom."""
+        dispersion = self.dispersion_of(freedom)
+        return min(self.of(freedom), key=lambda t: (self.score(t, dispersion), sorted(t.species)))
+
+
+def _negative(fits: Sequence[Fitted]) -> list[str]:
+    """Return species whose areas are below zero in every spectrum that shows them."""
+    highest: dict[str, float] = {}
+    for fitted in fits:
+        for species, columns in area_columns(fitted.plan).items():
+            total = float(fitted.p[columns].sum())
+            highest[species] = max(highest.get(species, -np.inf), total)
+    return sorted(s for s, total in highest.items() if total <= 0.0)
+
+
+def disagreement(views: Sequence[View], fits: Sequence[Fitted]) -> tuple[float, int]:
+    """Return the price of amounts that differ between spectra of one sample.
+
+    Two spectra that show the same species must do so in one ratio: ``A2 = k A1`` for all of them,
+    within errors and a tenth (sensitivity factors). The scale ``k`` is free; between spectra of one
+    technique it has a broad prior around one, so that a species cannot hide its partner line.
+
+    Returns
+    -------
+    price : float
+        Squares to add.
+    fewer : int
+        Parameters that the ties save.
+    """
+    sources = sorted({view.source for view in views})
+    if len(sources) < 2:
+        return 0.0, 0
+    found = [of_source(views, fits, source) for source in sources]
+    techniques = [next(v for v in views if v.source == s).ds.attrs["technique"] for s in sources]
+    price, fewer = 0.0, 0
+    scales = np.linspace(-6.0, 6.0, 97)
+    for j, second in enumerate(found):
+        for i, first in enumerate(found[:j]):
+            if first is None or second is None:
+                continue
+            both = [s for s in second.species if s in first.species]
+            if not both:
+                continue
+            one, two = ([m.species.index(s) for s in both] for m in (first, second))
+            a, b = first.raw[one], second.raw[two]
+            va, vb = first.covariance[np.ix_(one, one)], second.covariance[np.ix_(two, two)]
+            va = va + np.diag((_RATIO_ERROR * a) ** 2)
+            vb = vb + np.diag((_RATIO_ERROR * b) ** 2)
+            same = techniques[i] == techniques[j]
+            center = 0.0 if same else float(np.log(max(b.sum(), 1e-300) / max(a.sum(), 1e-300)))
+            squares = []
+            for scale in scales + center:
+                k = float(np.exp(scale))
+                off = b - k * a
+                total = float(off @ np.linalg.solve(vb + k * k * va, off))
+                squares.append(total + (scale / _SCALE_SPREAD) ** 2 * same)
+            price += min(squares)
+            fewer += len(both) - 1
+            break
+    return price, fewer
+
+
+def of_source(views: Sequence[View], fits: Sequence[Fitted], source: int) -> Amounts | None:
+    """Return mean amounts over the views of one source, weighted with their numbers of spectra."""
+    mine = [(v, f) for v, f in zip(views, fits, strict=True) if v.source == source]
+    whole = sum(v.count for v, _ in mine)
+    known = [(v.count / whole, one) for v, f in mine if (one := v.amounts(f)) is not None]
+    if not known:
+        return None
+    first = known[0][1]
+    value = np.sum([share * one.raw for share, one in known], axis=0)
+    covariance = np.sum([share**2 * one.covariance for share, one in known], axis=0)
+    return Amounts(first.species, value, covariance, first.kind, first.units)
