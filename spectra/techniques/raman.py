@@ -16,14 +16,26 @@ from pydantic import Field
 from ..component import Component, Components, Param, SubLine
 from ..convention import where
 from ..errors import ModelError
+from ._raman_axis import Standards, calibration_report, standards
 from ._raman_bands import DEFAULT_FWHM, band_weights
 from ._raman_calibrate import Known, Laser, Shift, known, laser, shift
 from ._raman_correct import Baseline, Spikes, spikes, static_baseline
 from ._raman_simulate import Simulation, simulate
+from ._raman_standards import FoundLine, standard_lines
 from .base import Quantification, Quantity, Settings, Step, Technique
 
 if TYPE_CHECKING:
     from references import Library, Line
+
+__all__ = [
+    "TECHNIQUE",
+    "FoundLine",
+    "Model",
+    "calibration_report",
+    "propose",
+    "quantify",
+    "standard_lines",
+]
 
 NOTE = (
     "Band area of each species in counts 1/cm: without cross sections this compares one species "
@@ -167,6 +179,7 @@ TECHNIQUE = Technique(
         "line": Step(Known, known),
         "shift": Step(Shift, shift),
         "laser": Step(Laser, laser),
+        "standards": Step(Standards, standards),
     },
     corrections={"spikes": Step(Spikes, spikes), "baseline": Step(Baseline, static_baseline)},
     settings=Model,
