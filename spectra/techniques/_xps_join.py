@@ -11,6 +11,7 @@ import xarray as xr
 from ..component import Component, Components, Curve, Param
 from ..convention import check, outer_dims, spectrum
 from ..errors import ModelError
+from ._xps_lines import shirley_steps
 
 
 def join(regions: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -108,8 +109,6 @@ def with_sections(
     -------
     Components
     """
-    from ..backgrounds import active_shirley
-
     x, section = ds["binding_energy"].values, ds["section"].values
     added = []
     for number in np.unique(section):
@@ -140,5 +139,5 @@ def with_sections(
         ]
         if names:
             scale = Param(value=0.02, min=0.0, max=1.0)
-            result = active_shirley(result, scale=scale, of=names, common=f"shirley_{number}")
+            result = shirley_steps(result, scale=scale, of=names, common=f"shirley_{number}")
     return result

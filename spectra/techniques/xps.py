@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from ..backgrounds import active_shirley, active_tougaard
-from ..component import Component, Components, Param, doublet
+from ..backgrounds import active_tougaard
+from ..component import Component, Components, Param
 from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._xps_calibrate import (
@@ -45,65 +45,30 @@ from ._xps_correct import (
     transmission,
 )
 from ._xps_join import join, with_sections
+from ._xps_lines import (
+    Model,
+    component_of,
+    is_satellite,
+    lead_of,
+    satellite_of,
+    shape_of,
+    shirley_steps,
+    start_shift,
+)
+from ._xps_positions import Placed, centers, note
 from ._xps_simulate import Simulation, simulate
+from ._xps_template import measured_component
 from .base import NoSettings, Quantification, Quantity, Settings, Step, Technique
 
 if TYPE_CHECKING:
     from references import CoreLevel, Library, Line
 
-__all__ = ["TECHNIQUE", "casaxps_model", "join", "propose", "quantify"]
+__all__ = ["TECHNIQUE", "casaxps_model", "join", "measured_component", "propose", "quantify"]
 
 PROBED_VOLUME = (
     "Shares of formula units within the probed volume (some nm), taken as evenly mixed; layers "
     "on top of each other weaken what lies below."
 )
-
-
-class Model(Settings):
-    """How species become lines."""
-
-    shift_range: float = Field(
-        1.0, ge=0, description="largest common shift of all lines (charging), eV; 0 holds it"
-    )
-    second_domain: tuple[str, ...] = Field(
-        (),
-        description="species in a part of the sample that charges differently (a conductor beside "
-        "an insulator): their lines follow a shift of their own, 'shift_2'",
-    )
-    levels: tuple[str, ...] = Field(
-        (), description="core levels to use; default all that lie in the region"
-    )
-    tie_levels: bool = Field(
-        False,
-        description="tie the areas of one species in different core levels by atoms, sensitivity "
-        "and response (joint fit of several regions)",
-    )
-    shape: Literal["pseudo_voigt", "gl_product", "gaussian", "voigt"] = Field(
-        "pseudo_voigt", description="line shape of every line"
-    )
-    mixing: float = Field(
-        0.3, ge=0, le=1, description="Lorentzian share of a pseudo-Voigt or Gauss-Lorentz product"
-    )
-    widths: Literal["level", "each", "fixed"] = Field(
-        "level", description="level: one free width per core level; each: one per line"
-    )
-    positions: Literal["common", "each"] = Field(
-        "common",
-        description="common: library energies plus one common shift; each: every line also moves "
-        "within its literature range",
-    )
-    background: Literal[
-        "auto", "active_shirley", "active_tougaard", "linear", "constant", "none"
-    ] = Field(
-        "auto",
-        description="co-fitted background; the active ones add a straight line to the losses of "
-        "the lines; auto is active_shirley, or none where a static background is there",
-    )
-    positive: bool = Field(
-        False,
-        description="keep areas at zero or above; off by default, because only free areas of "
-        "absent species average to zero",
-    )
 
 
 def propose(
@@ -134,10 +99,47 @@ def propose(
         If the energy scale has not been calibrated.
     """
     _require_scale(ds)
-    x = ds["binding_energy"].values
+    apart = set(settings.second_domain)
+    if apart & set(species) and apart >= set(species):
+        raise ModelError(
+            f"{where(ds)}: second_domain names all species; leave one in the first domain"
+        )
+    placed, ties = _placed(ds, species, library, settings)
+    if not placed:
+        return Components()
     mean = _mean(ds)
+    positions, common = centers(
+        placed, library, positions=settings.positions, offsets=settings.level_offsets
+    )
     items: list[Component] = []
-    first_of_level: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
+    for one in placed:
+        level = library.core_level(one.line.transition)
+        area = _area(one, ties.get(one.name), level, ds, mean, settings)
+        owner = _species_of(one, species, library)
+        center = positions[one.name]
+        items.append(component_of(owner, one.name, one.line, level, area, center, first, settings))
+    if settings.satellites:
+        common |= _add_satellites(items, placed, library, ds)
+    limit = settings.shift_range
+    x = ds["binding_energy"].values
+    shift = Param(value=0.0, vary=False)
+    if limit > 0:
+        lines = items[: len(placed)]
+        at = float(np.clip(start_shift(lines, x, mean, limit), -1e6, 1e6))
+        shift = Param(value=at, min=-limit, max=limit)
+    shifts = {one.shift: shift for one in sorted(placed, key=lambda p: p.shift)}
+    return _with_background(
+        Components(items, {"shift": shift, **shifts, **common}), ds, mean, settings
+    )
+
+
+def _placed(
+    ds: xr.Dataset, species: Sequence[str], library: Library, settings: Model
+) -> tuple[list[Placed], dict[str, str]]:
+    """Return the lines on the axis under their component's name, and the ties of their areas."""
+    placed: list[Placed] = []
+    ties: dict[str, str] = {}
     for name in species:
         mine = [
             i
@@ -146,41 +148,62 @@ def propose(
         ]
         levels = dict.fromkeys(i.transition for i in mine)
         main: dict[str, str] = {}
+        shift = "shift_2" if name in settings.second_domain else "shift"
         for line in mine:
             label = _label(name, line, levels, main)
-            level = library.core_level(line.transition)
-            tie = None
             atoms = _count(mine, line.transition)
             if line.transition in main and line.count and atoms:
                 share = line.count / atoms
-                tie = f"{share!r} * {main[line.transition]}.area"
+                ties[label] = f"{share!r} * {main[line.transition]}.area"
             elif settings.tie_levels and main and line.count:
-                first = next(i for i in mine if i.transition in main)
+                one = next(i for i in mine if i.transition in main)
                 ratio = _sensitivity(line, ds.attrs, library) * line.count
-                ratio /= _sensitivity(first, ds.attrs, library) * (first.count or line.count)
-                tie = f"{ratio!r} * {main[first.transition]}.area"
-            items.append(
-                _component(name, label, line, level, tie, x, mean, first_of_level, settings)
-            )
+                ratio /= _sensitivity(one, ds.attrs, library) * (one.count or line.count)
+                ties[label] = f"{ratio!r} * {main[one.transition]}.area"
+            placed.append(Placed(label, line, shift, lead_of(label, shape_of(line, settings))))
             main.setdefault(line.transition, label)
-            first_of_level.setdefault(line.transition, label)
-    if not items:
-        return Components()
-    common = {}
-    if settings.shift_range > 0:
-        at = float(np.clip(_start_shift(items, x, mean, settings.shift_range), -1e6, 1e6))
-        limit = settings.shift_range
-        common["shift"] = Param(value=at, min=-limit, max=limit)
-    else:
-        common["shift"] = Param(value=0.0, vary=False)
-    apart = set(settings.second_domain)
-    if apart & set(species):
-        if apart >= set(species):
-            raise ModelError(
-                f"{where(ds)}: second_domain names all species; leave one in the first domain"
-            )
-        common["shift_2"] = common["shift"]
-    return _with_background(Components(items, common), ds, mean, settings)
+    return placed, ties
+
+
+def _species_of(one: Placed, species: Sequence[str], library: Library) -> str:
+    """Return the name a line's species was asked for by."""
+    return next(name for name in species if library[name].id == one.line.species)
+
+
+def _area(
+    one: Placed,
+    tie: str | None,
+    level: CoreLevel,
+    ds: xr.Dataset,
+    mean: np.ndarray,
+    settings: Model,
+) -> Param:
+    width = one.line.fwhm or level.fwhm
+    near = np.abs(ds["binding_energy"].values - one.line.value) <= width
+    height = float(np.max(mean[near]) - np.min(mean)) if near.any() else float(np.ptp(mean))
+    area = max(height, 1e-3 * float(np.ptp(mean)), 1e-12) * width
+    if tie:
+        return Param(value=area, expr=tie)
+    return Param(value=area, min=0.0 if settings.positive else None)
+
+
+def _add_satellites(
+    items: list[Component], placed: Sequence[Placed], library: Library, ds: xr.Dataset
+) -> dict[str, Param]:
+    """Append the satellites of the lines in the model; return their common parameters."""
+    common: dict[str, Param] = {}
+    top = float(ds["binding_energy"].values[-1])
+    for component, one in zip(tuple(items), placed, strict=True):
+        number = 0
+        for part in library[one.line.species].separations:
+            same = (part.transition, part.label) == (one.line.transition, one.line.label)
+            if part.kind != "satellite" or not same or one.line.value + part.value > top:
+                continue
+            made, more = satellite_of(component, number, part.value, part.low, part.high)
+            items.append(made)
+            common |= more
+            number += 1
+    return common
 
 
 def _require_scale(ds: xr.Dataset) -> None:
@@ -238,74 +261,6 @@ def _label(name: str, line: Line, levels: Mapping[str, None], main: Mapping[str,
     return "_".join(parts)
 
 
-def _component(
-    species: str,
-    name: str,
-    line: Line,
-    level: CoreLevel,
-    tie: str | None,
-    x: np.ndarray,
-    mean: np.ndarray,
-    first: Mapping[str, str],
-    settings: Model,
-) -> Component:
-    width = line.fwhm or level.fwhm
-    near = np.abs(x - line.value) <= width
-    height = float(np.max(mean[near]) - np.min(mean)) if near.any() else float(np.ptp(mean))
-    area = max(height, 1e-3 * float(np.ptp(mean)), 1e-12) * width
-    low = 0.0 if settings.positive else None
-    shift_name = "shift_2" if species in settings.second_domain else "shift"
-    center = Param(value=line.value, expr=f"{line.value!r} + {shift_name}")
-    if settings.positions == "each":
-        center = Param(value=line.value, min=line.low, max=line.high)
-    params = {"area": Param(value=area, expr=tie) if tie else Param(value=area, min=low)}
-    params["center"] = center
-    if settings.shape == "voigt":
-        params.update(_voigt_widths(width, level, line.transition, first, settings))
-    else:
-        params["fwhm"] = _width(width, level, "fwhm", line.transition, first, settings)
-    if settings.shape in ("pseudo_voigt", "gl_product"):
-        mixing = line.mixing if line.mixing is not None else settings.mixing
-        params["mixing"] = Param(value=mixing, vary=False)
-    lines = doublet(level.splitting, level.area_ratio) if level.splitting else ()
-    return Component(name=name, species=species, shape=settings.shape, params=params, lines=lines)
-
-
-def _width(
-    width: float,
-    level: CoreLevel,
-    key: str,
-    transition: str,
-    first: Mapping[str, str],
-    settings: Model,
-) -> Param:
-    if settings.widths == "fixed":
-        return Param(value=width, vary=False)
-    if settings.widths == "level" and transition in first:
-        return Param(value=width, expr=f"{first[transition]}.{key}")
-    return Param(value=width, min=0.5 * level.fwhm_low, max=1.5 * level.fwhm_high)
-
-
-def _voigt_widths(
-    width: float, level: CoreLevel, transition: str, first: Mapping[str, str], settings: Model
-) -> dict[str, Param]:
-    """Gaussian width free, Lorentzian width that of the core hole."""
-    return {
-        "fwhm_gaussian": _width(width, level, "fwhm_gaussian", transition, first, settings),
-        "fwhm_lorentzian": Param(value=level.lifetime_width or 0.1, vary=False),
-    }
-
-
-def _start_shift(
-    items: Sequence[Component], x: np.ndarray, mean: np.ndarray, limit: float
-) -> float:
-    """Start the common shift where the strongest point meets the nearest line."""
-    floor = np.linspace(mean[0], mean[-1], mean.size)
-    top = float(x[int(np.argmax(mean - floor))])
-    distance = min((top - c.params["center"].value for c in items), key=abs)
-    return float(np.clip(distance, -0.8 * limit, 0.8 * limit))
-
-
 def _with_background(
     components: Components, ds: xr.Dataset, mean: np.ndarray, settings: Model
 ) -> Components:
@@ -330,7 +285,7 @@ def _with_background(
     step = max(float(mean[-1] - mean[0]), 0.0)
     area = max(float(np.trapezoid(mean - np.min(mean), x)), 1e-12)
     scale = Param(value=float(np.clip(step / area, 1e-4, 0.2)), min=0.0, max=1.0)
-    return active_shirley(with_base, scale=scale)
+    return shirley_steps(with_base, scale=scale)
 
 
 class Sensitivity(Settings):
@@ -402,8 +357,9 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
     for species in components.species:
         mine = {name: line for name, line in found.items() if line.species == library[species].id}
         levels: dict[str, list[Line]] = {}
-        for line in mine.values():
-            levels.setdefault(line.transition, []).append(line)
+        for name, line in mine.items():
+            if not is_satellite(name):  # its area is its line's: cross sections include losses
+                levels.setdefault(line.transition, []).append(line)
         total = 0.0
         for transition, lines in levels.items():
             atoms = library[species].atoms.get(transition.split()[0], 0.0)
@@ -414,10 +370,11 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
                 raise ModelError(f"quantify xps: {species} holds no {transition.split()[0]}")
             total += atoms * (1.0 if one_level else _sensitivity(lines[0], attrs, library))
         quantities.append(Quantity(species, {f"{name}.area": 1.0 / total for name in mine}))
-    note = PROBED_VOLUME
+    said = PROBED_VOLUME
     if not one_level and "escape_depth" not in str(attrs.get("response", "")):
-        note += " Escape depths of the core levels are taken as equal."
-    return Quantification(tuple(quantities), "1", "fraction", note)
+        said += " Escape depths of the core levels are taken as equal."
+    said += note(list(components.common))
+    return Quantification(tuple(quantities), "1", "fraction", said)
 
 
 def _line_of(component: Component, library: Library) -> Line:
@@ -425,7 +382,10 @@ def _line_of(component: Component, library: Library) -> Line:
     lines = library.lines("xps", component.species)
     if not lines:
         raise ModelError(f"quantify xps: {component.species} has no core level in the library")
-    at = component.params["center"].value
+    if component.curve is not None:
+        at = component.curve.x[int(np.argmax(component.curve.y))]
+    else:
+        at = component.params["center"].value
     return min(lines, key=lambda i: abs(i.value - at))
 
 
