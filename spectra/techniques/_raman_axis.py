@@ -109,7 +109,7 @@ def _unknowns(data: _Lines, degree: int, laser_free: bool, used: npt.NDArray[np.
     """Whether the lines determine this many unknowns with one to spare."""
     if laser_free and not (used & ~data.emission).any():
         return False
-    return int(used.sum()) > degree + 1 + laser_free or (degree == 0 and used.any())
+    return int(used.sum()) > degree + 1 + laser_free or degree == 0
 
 
 def _robust(data: _Lines, degree: int | None, laser_free: bool) -> list[tuple[Solution, float]]:

@@ -149,7 +149,7 @@ def standard_lines(
     if "raman_shift" not in ds["intensity"].dims:
         raise CalibrationError(f"{where(ds)}: no Raman shift; use calibrate(ds, 'laser') first")
     x = np.asarray(ds["raman_shift"].values, float)
-    y = _mean(ds)
+    y = mean_spectrum(ds)
     if standard == "neon":
         laser = laser_nm if laser_nm is not None else ds.attrs.get("laser_nm")
         if laser is None:
@@ -173,7 +173,7 @@ def _require(ds: xr.Dataset, standard: str, count: int) -> None:
         )
 
 
-def _mean(ds: xr.Dataset) -> Array:
+def mean_spectrum(ds: xr.Dataset) -> Array:
     """Return the mean spectrum of all valid points, gaps bridged."""
     y = ds["intensity"]
     if "valid" in ds:

@@ -20,6 +20,13 @@ from ._raman_axis import Standards, calibration_report, standards
 from ._raman_bands import DEFAULT_FWHM, band_weights
 from ._raman_calibrate import Known, Laser, Shift, known, laser, shift
 from ._raman_correct import Baseline, Spikes, spikes, static_baseline
+from ._raman_response import (
+    Response,
+    area_over_response,
+    intensity_response,
+    response,
+    response_at,
+)
 from ._raman_simulate import Simulation, simulate
 from ._raman_standards import FoundLine, standard_lines
 from .base import Quantification, Quantity, Settings, Step, Technique
@@ -32,6 +39,7 @@ __all__ = [
     "FoundLine",
     "Model",
     "calibration_report",
+    "intensity_response",
     "propose",
     "quantify",
     "standard_lines",
@@ -41,6 +49,7 @@ NOTE = (
     "Band area of each species in counts 1/cm: without cross sections this compares one species "
     "between places and times, not one species with another."
 )
+CORRECTED = " Areas are divided by the instrument's relative sensitivity."
 
 
 class Model(Settings):
@@ -101,7 +110,8 @@ def propose(
     for name in species:
         bands = [b for b in library.lines("raman", name) if x[0] <= b.value <= x[-1]]
         if bands:
-            items.append(_component(name, bands, x, mean, settings))
+            seen = band_weights(bands) * response_at(ds.attrs, [b.value for b in bands])
+            items.append(_component(name, bands, seen / seen.sum(), x, mean, settings))
     if not items:
         return Components()
     limit = settings.shift_range
@@ -110,9 +120,13 @@ def propose(
 
 
 def _component(
-    name: str, bands: Sequence[Line], x: np.ndarray, mean: np.ndarray, settings: Model
+    name: str,
+    bands: Sequence[Line],
+    weights: np.ndarray,
+    x: np.ndarray,
+    mean: np.ndarray,
+    settings: Model,
 ) -> Component:
-    weights = band_weights(bands)
     main = bands[int(np.argmax(weights))]
     width = main.fwhm or DEFAULT_FWHM
     lines = tuple(
@@ -164,11 +178,19 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
         Kind ``"amount"`` in ``counts 1/cm``.
     """
     quantities = tuple(
-        Quantity(name, {f"{c.name}.area": 1.0 for c in components if c.species == name})
+        Quantity(
+            name,
+            {
+                f"{c.name}.area": area_over_response(c, attrs)
+                for c in components
+                if c.species == name
+            },
+        )
         for name in components.species
     )
     unit = f"{attrs.get('intensity_units', 'counts')} 1/cm"
-    return Quantification(quantities, unit, "amount", NOTE)
+    note = NOTE + (CORRECTED if attrs.get("response") else "")
+    return Quantification(quantities, unit, "amount", note)
 
 
 TECHNIQUE = Technique(
@@ -181,7 +203,11 @@ TECHNIQUE = Technique(
         "laser": Step(Laser, laser),
         "standards": Step(Standards, standards),
     },
-    corrections={"spikes": Step(Spikes, spikes), "baseline": Step(Baseline, static_baseline)},
+    corrections={
+        "spikes": Step(Spikes, spikes),
+        "baseline": Step(Baseline, static_baseline),
+        "intensity_response": Step(Response, response),
+    },
     settings=Model,
     propose=propose,
     quantify=quantify,
