@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import workbench as wb
 from spectra.convention import spectrum
 from spectra.errors import CalibrationError, ModelError
 from spectra.techniques._ndp_response import Detector, Layer, cell_response
+from spectra.techniques._ndp_stopping import ALPHA, TRITON
 from spectra.techniques.ndp import sensitivity_of
 from tests.shared_data import data
 from workbench.depth import MAH_PER_NMOL, depth_profile
+from workbench.depth_bands import TILT
 from workbench.depth_solve import nonnegative
 
 DETECTOR = {"fwhm_keV": 18.0, "dead_ug_cm2": 11.65, "cos_min": 0.985}
@@ -58,6 +61,12 @@ def test_gradient_comes_back():
     assert float(found["total"]) * PER_1E15 == pytest.approx(905.429, rel=0.015)
     assert np.sqrt(np.mean((share - truth) ** 2)) < 0.025
     assert 0.9 < float(found["redchi"]) < 1.1
+    # The file's stopping powers (NIST) are not the matrix's (catima): the bands know.
+    held = np.abs(share - truth) <= 1.96 * found["stderr"].values / PURE
+    assert held.mean() >= 0.93
+    alone = np.abs(share - truth) <= 1.96 * found["stderr_statistical"].values / PURE
+    assert alone.mean() < 0.7
+    assert float(found["total_stderr_systematic"] / found["total"]) < 0.005
     # Channel by channel the fronts are smeared; the label says so.
     naive = depth_profile(ds, film, DETECTOR, method="naive")
     error = np.abs(naive["lithium"].values / PURE - truth)
@@ -106,14 +115,24 @@ def test_growing_film_under_a_window_keeps_its_total():
     assert found["total_ug"].values[-1] == pytest.approx(73.78 * 6.94 / 25.94 * 10, rel=0.02)
 
 
-def simulated(n, seed, kind, per=2.0):
+def wrong_ions(rng, relative):
+    """Ions whose stopping powers are off as the tables are from NIST's: even, and to low energy."""
+    return tuple(
+        replace(ion, level=relative * rng.normal(), tilt=relative * TILT[ion.name] * rng.normal())
+        for ion in (TRITON, ALPHA)
+    )
+
+
+def simulated(n, seed, kind, per=2.0, relative=0.0, drift=0.0):
     """Profiles on cells four times finer than those sought; counts from the matrix itself."""
     rng = np.random.default_rng(seed)
     layer = Layer(name="film", formula="Li3PS4", areal_ug_cm2=560.0, species="Li")
     detector = Detector(fwhm_keV=18.0)
     energy = np.arange(600.0, 2850.0, 0.7144)
     edges = np.append(energy - 0.3572, energy[-1] + 0.3572)
-    matrix = cell_response([layer], 0, np.linspace(0.0, 560.0, 241), edges, detector)
+    ions = wrong_ions(rng, relative) if relative else (TRITON, ALPHA)
+    cells = np.linspace(0.0, 560.0, 241)
+    matrix = cell_response([layer], 0, cells, edges - drift, detector, ions)
     s, t = (np.arange(240) + 0.5) / 240, np.linspace(0.0, 1.0, n)[:, None]
     if kind == "waves":
         content = 5 * (1 + 0.4 * np.cos(2 * np.pi * (s - t)))
@@ -132,10 +151,33 @@ def simulated(n, seed, kind, per=2.0):
     return ds, layer, detector, content.reshape(n, 60, 4).mean(axis=2)
 
 
+def held(kind, seeds, shift=0.0, drift_keV=0.0):
+    """Share of cells whose band holds the truth, over series with stopping powers drawn anew."""
+    inside = []
+    for seed in seeds:
+        drift = drift_keV * np.random.default_rng(1000 + seed).normal()
+        ds, layer, detector, truth = simulated(8, seed, kind, relative=0.02, drift=drift)
+        found = depth_profile(ds, [layer], detector, kernels=False, shift_keV=shift)
+        inside.append(((found["low"].values <= truth) & (truth <= found["high"].values)).mean())
+    return float(np.mean(inside))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["waves", "front"])
+def test_bands_cover_whatever_the_stopping_powers(kind):
+    assert 0.93 <= held(kind, range(40)) <= 0.975
+
+
+@pytest.mark.slow
+def test_bands_cover_with_a_drift_that_is_fitted():
+    assert 0.93 <= held("front", range(25), shift="fit", drift_keV=4.0) <= 0.98
+
+
 @pytest.mark.parametrize("kind", ["waves", "front"])
 def test_bands_cover_and_totals_are_unbiased(kind):
     ds, layer, detector, truth = simulated(80, 3, kind)
-    found = depth_profile(ds, [layer], detector, kernels=False)
+    # The series is made with the matrix's own stopping powers: statistics alone.
+    found = depth_profile(ds, [layer], detector, kernels=False, stopping=0.0)
     inside = (found["low"].values <= truth) & (truth <= found["high"].values)
     assert 0.93 <= inside.mean() <= 0.975
     total = truth.sum(axis=1) * 560.0 / 60
@@ -161,7 +203,7 @@ def test_kernel_and_resolution_say_what_can_be_seen():
     # Lithium is kept: the kernel's rows of an even profile sum to one.
     np.testing.assert_allclose(smooth["kernel"].sum("from_depth").values, 1.0, atol=0.02)
     assert (smooth["resolution"] > rough["resolution"]).mean() > 0.95
-    assert (smooth["stderr"] < rough["stderr"]).all()
+    assert (smooth["stderr_statistical"] < rough["stderr_statistical"]).all()
     nm = rough["resolution"].values / 0.2635
     assert 30.0 < nm.min() < nm.max() < 1000.0
 

@@ -16,6 +16,9 @@ from .steps import record, require
 CONVENTION = "balance-1"
 FLAGS = ("agree", "disagree", "not_measured")
 
+MAH_PER_NMOL = FARADAY / 3.6 * 1e-9
+"""Charge of one nmol of lithium, mAh."""
+
 Array = npt.NDArray[np.float64]
 
 
@@ -35,7 +38,8 @@ def balance(cell: xr.Dataset, reaction: str) -> xr.Dataset:
     cell : xr.Dataset
         What `workbench.align` returns.
     reaction : str
-        A balanced equation whose formulas are species ids of the library.
+        A balanced equation whose formulas are species ids of the library; or ``"charge"``: only
+        lithium against charge, without chemistry.
 
     Returns
     -------
@@ -43,12 +47,14 @@ def balance(cell: xr.Dataset, reaction: str) -> xr.Dataset:
         ``extent`` and ``extent_stderr`` on ``(part, time, ...)``, ``pull`` on
         ``(part, time, product)``, ``chi2``, ``degrees`` and ``probability`` on ``(part,)``,
         ``verdict(part)`` with flag meanings; ``lithium_found``, ``lithium_stderr`` and
-        ``lithium_passed`` along ``time`` where both exist.
+        ``lithium_passed`` (nmol/cm2), ``lithium_found_mAh`` and ``charge_mAh`` (per cm2) and
+        ``lithium_pull`` along ``time`` where both exist.
 
     Raises
     ------
     OrderError
-        If ``cell`` is not aligned, or no part holds a product of the reaction.
+        If ``cell`` is not aligned, no part holds a product of the reaction, or (``"charge"``) there
+        is no lithium or no current.
     InterphaseError
         If the equation cannot be read or does not balance.
 
@@ -58,8 +64,17 @@ def balance(cell: xr.Dataset, reaction: str) -> xr.Dataset:
     fine then raises a false alarm once in a thousand.
     """
     require(cell, "aligned-1", "workbench.align(amounts, ...)")
-    equation = parse_reaction(reaction)
     parts = [p for p in str(cell.attrs["parts"]).split() if f"{p}_amount" in cell]
+    if reaction == "charge":
+        result = _lithium(cell, parts)
+        if "lithium_found" not in result:
+            raise OrderError(
+                "balance 'charge': needs lithium in nmol/cm2 along time (NDP amounts) and current "
+                "in mA/cm2 (a cycler's file); align both"
+            )
+        result.attrs = {"convention": CONVENTION, "reaction": reaction, "history": ""}
+        return record(stamp(result, cell), "balance", {"reaction": reaction})
+    equation = parse_reaction(reaction)
     tested = [p for p in parts if _products(cell, p, equation).size]
     if not tested:
         raise OrderError(
@@ -161,7 +176,9 @@ def _lithium(cell: xr.Dataset, parts: list[str]) -> xr.Dataset:
         if cell.attrs.get(f"{part}_kind") != "lithium" or amount.dims != ("time", "species"):
             continue
         total = amount.sum("species", skipna=True, min_count=1)
-        variance = (cell[f"{part}_stderr"] ** 2).sum("species", skipna=True, min_count=1)
+        # Touching layers share lithium with opposite errors: the covariance counts.
+        covar = cell[f"{part}_covar"].sum(("species", "species_2"), skipna=True, min_count=1)
+        variance = covar.clip(min=0.0)
         time = cell["time"].values
         current = cell["current"]
         if current.attrs.get("units") != "mA/cm2":
@@ -170,16 +187,20 @@ def _lithium(cell: xr.Dataset, parts: list[str]) -> xr.Dataset:
             [[0.0], np.cumsum(0.5 * np.diff(time) * (current.values[1:] + current.values[:-1]))]
         )
         passed = np.abs(charge) * 1e-3 / FARADAY * 1e9
+        found = (total - total[0]).values
+        spread = np.sqrt((variance + variance[0]).values)
+        pull = (found - passed) / np.where(spread > 0, spread, np.nan)
+        pull[0] = 0.0  # the reference of the difference
+        values = {
+            "lithium_found": (found, "nmol/cm2"),
+            "lithium_stderr": (spread, "nmol/cm2"),
+            "lithium_passed": (passed, "nmol/cm2"),
+            "lithium_pull": (pull, "1"),
+            "lithium_found_mAh": (found * MAH_PER_NMOL, "mAh/cm2"),
+            "charge_mAh": (passed * MAH_PER_NMOL, "mAh/cm2"),
+        }
         return xr.Dataset(
-            {
-                "lithium_found": ("time", (total - total[0]).values, {"units": "nmol/cm2"}),
-                "lithium_stderr": (
-                    "time",
-                    np.sqrt((variance + variance[0]).values),
-                    {"units": "nmol/cm2"},
-                ),
-                "lithium_passed": ("time", passed, {"units": "nmol/cm2"}),
-            },
+            {name: ("time", v, {"units": unit}) for name, (v, unit) in values.items()},
             coords={"time": cell["time"]},
         )
     return xr.Dataset()

@@ -8,20 +8,24 @@ smoothest non-negative one that the counts allow. Physics of the matrix:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from spectra.convention import check, outer_dims, where, with_history
+from spectra.convention import check, outer_dims, where
 from spectra.errors import CalibrationError, ModelError
-from spectra.techniques._ndp_response import Detector, Layer, cell_response, leaving
+from spectra.techniques._ndp_response import Detector, Layer, leaving
 from spectra.techniques._ndp_stopping import ALPHA, TRITON, Ion, Table
 
+from . import depth_matrix as matrix
+from .depth_bands import read, systematic, together
+from .depth_matrix import System, Task
 from .depth_solve import Choice, Solution, choose, solve
+from .provenance import stamp
+from .steps import record
 
 Array = npt.NDArray[np.float64]
 
@@ -32,27 +36,13 @@ MAH_PER_NMOL = 96485.33212 / 3.6 * 1e-9
 """Charge of one nmol of lithium, mAh (Faraday's constant, CODATA 2018)."""
 
 NAIVE = "channel-by-channel conversion: resolution not removed, edges smeared, tritons only"
-SYSTEMATIC = (
-    "Bands hold counting statistics and the bias of smoothing. Stopping powers add "
-    "about 5 % to depths, not to totals."
+BANDS = (
+    "Bands hold counting statistics, the bias of smoothing, stopping powers wrong by {0:g} % (one "
+    "standard deviation at birth, more below) and a fitted energy shift; errors of depths and "
+    "areas of the stack are not in them."
 )
 
 _MOST = 200
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Depth cells: layer, bounds below its front, bounds below the surface (ug/cm2), nm."""
-
-    layer: npt.NDArray[np.int64]
-    low: Array
-    high: Array
-    start: Array
-    nm: Array
-
-    @property
-    def width(self) -> Array:
-        return self.high - self.low
 
 
 def depth_profile(
@@ -67,6 +57,7 @@ def depth_profile(
     shift_keV: float | Literal["fit"] = 0.0,
     kernels: bool = True,
     tables: bool = False,
+    stopping: float = 0.02,
 ) -> xr.Dataset:
     """Invert NDP spectra to lithium against depth, all spectra of the series together.
 
@@ -93,14 +84,16 @@ def depth_profile(
         ``"constant"``: a co-fitted level per spectrum.
     shift_keV : float or str
         Shift of all energies against the matrix, one for the series; ``"fit"`` finds it within
-        40 keV from the edges (a window whose stopping is known to 2 % shifts them by keV). Its
-        uncertainty is not in the bands.
+        40 keV from the edges (a window whose stopping is known to 2 % shifts them by keV).
     kernels : bool
         Whether to return the averaging kernels of every spectrum.
     tables : bool
         Whether to invert again with a second table of stopping powers (srim_95) and return
         ``systematic``, the profile of that table less the profile (``lithium``), and
-        ``total_systematic``. Not part of the bands.
+        ``total_systematic``: shown beside the bands, which hold ``stopping`` instead.
+    stopping : float
+        Relative standard error of stopping powers at the birth energies, 0 to 0.2. The default is
+        what catima's tables differ by from NIST's; 0 leaves it out of the bands.
 
     Returns
     -------
@@ -108,10 +101,16 @@ def depth_profile(
         Convention ``"depth-1"``, dims ``(*outer, depth)``. ``depth`` is the middle of a cell in
         ug/cm2 below the surface of the stack (``depth_nm`` in nm, where densities are given).
         ``lithium``, ``stderr``, ``low``, ``high`` (95 % band): nmol of lithium per ug of matter;
-        ``amount``: nmol/cm2 per cell; ``total``, ``total_stderr`` (nmol/cm2), ``total_ug``,
-        ``total_mAh`` (per cm2); ``resolution`` (ug/cm2): sum over largest value of the averaging
-        kernel; ``kernel(*outer, depth, from_depth)``: answer of a cell to lithium in another;
-        ``redchi``, ``weight``, ``shift`` (keV).
+        ``stderr`` is ``stderr_statistical`` and ``stderr_systematic`` added in square (the second
+        is one error shared by the series, not one per spectrum);
+        ``amount``: nmol/cm2 per cell; ``total``, ``total_stderr`` (and its two parts; nmol/cm2),
+        ``total_ug``, ``total_mAh`` (per cm2); ``by_species`` and ``by_species_covar``: lithium of
+        the layers of one species (a layer without one goes by its name), nmol/cm2;
+        ``resolution`` (ug/cm2): sum over largest value of the averaging kernel;
+        ``kernel(*outer, depth, from_depth)``: answer of a cell to lithium in another; ``redchi``,
+        ``excess`` (chi-square above its degrees of freedom, in standard deviations), ``weight``,
+        ``shift`` and ``shift_stderr`` (keV); ``status``: ok, no_data, or poor_fit (``excess``
+        above 4.75, by chance once in a million).
 
     Raises
     ------
@@ -123,10 +122,12 @@ def depth_profile(
     Notes
     -----
     Minimises ``sum (y - R x - b)^2 / model + weight * integral (u'')^2 ds`` with ``x >= 0``, u the
-    lithium content over its mean and s the depth from 0 to 1, within each layer. ``stderr`` of a
-    cell holds counting statistics and, added in square, the bias of smoothing as estimated from the
-    answer itself; the band is 1.96 of it to each side, cut at zero. ``total_stderr`` is that of the
-    posterior (G. Wahba, J. R. Stat. Soc. B 45 (1983) 133).
+    lithium content over its mean and s the depth from 0 to 1, within each layer. The statistical
+    error of a cell holds counting and, added in square, the bias of smoothing as estimated from the
+    answer itself; that of the total is the posterior's (G. Wahba, J. R. Stat. Soc. B 45 (1983)
+    133). Systematic errors are found by inverting again with stopping powers of each ion changed
+    up and down, evenly and growing to low energy (`depth_bands.TILT`), and with the shift moved by
+    its error. The band is 1.96 ``stderr`` to each side, cut at zero.
     """
     check(ds)
     if ds["intensity"].dims[-1] != "particle_energy":
@@ -140,285 +141,157 @@ def depth_profile(
         raise ModelError(f"{where(ds)}: weight is {weight}; give a positive number or a choice")
     stack = [x if isinstance(x, Layer) else Layer.model_validate(x) for x in layers]
     eye = detector if isinstance(detector, Detector) else Detector.model_validate(detector or {})
-    grid = _cells(ds, stack, cells)
-    per_nmol = _per_nmol(ds)
-    outer = outer_dims(ds)
-    shape = tuple(ds.sizes[d] for d in outer)
+    if not 0 <= stopping <= 0.2:
+        raise ModelError(f"{where(ds)}: stopping is {stopping}; allowed: 0 to 0.2")
+    given = {
+        "layers": [x.model_dump(mode="json", exclude_defaults=True) for x in stack],
+        "detector": eye.model_dump(mode="json", exclude_defaults=True),
+        "ions": ions, "method": method, "weight": weight, "cells": cells, "background": background,
+        "shift_keV": shift_keV, "kernels": kernels, "tables": tables, "stopping": stopping,
+    }  # fmt: skip
+    task = _task(ds, stack, eye, cells, ions, background)
     if method == "naive":
-        out = _naive(ds, stack, eye, grid, per_nmol)
-        return _dress(ds, out, stack, grid, outer, shape, NAIVE)
-    kinds = (TRITON,) if ions == "tritons" else (TRITON, ALPHA)
-    task = (ds, stack, eye, grid, per_nmol, kinds, weight, background == "constant")
-    move = _shift(ds, task) if shift_keV == "fit" else float(shift_keV)
-    solved, unit, penalty, seen = _tikhonov(*task, move)
-    out = _read(solved, grid, unit, penalty, seen)
-    out["shift"] = move
-    if tables:
-        task = (*task[:6], solved.weight, task[7])
-        again = _shift(ds, task, "srim_95") if shift_keV == "fit" else move
-        other, unit, penalty, seen = _tikhonov(*task, again, "srim_95")
-        second = _read(other, grid, unit, penalty, seen)["lithium"]
-        out["systematic"] = second - out["lithium"]
-        out["total_systematic"] = out["systematic"] @ grid.width
+        return _dress(ds, _naive(task), task, NAIVE, given)
+    out = _tikhonov(task, weight, shift_keV, tables, stopping)
     if not kernels:
         out.pop("kernel")
-    return _dress(ds, out, stack, grid, outer, shape, SYSTEMATIC)
+    return _dress(ds, out, task, BANDS.format(100 * stopping), given)
 
 
-def _cells(ds: xr.Dataset, stack: Sequence[Layer], cells: int) -> _Grid:
-    """Cut the layers that may hold lithium into cells of nearly equal areal density."""
-    holding = [i for i, layer in enumerate(stack) if layer.species]
-    if not holding:
-        raise ModelError(f"{where(ds)}: no layer has a species, so none can hold lithium")
-    chosen = range(holding[0], holding[-1] + 1)
-    for i in chosen:
-        if stack[i].areal <= 0:
-            raise ModelError(
-                f"{where(ds)}: layer {stack[i].name!r} has no thickness; state the thickest it gets"
-            )
-    whole = sum(stack[i].areal for i in chosen)
-    above = np.concatenate([[0.0], np.cumsum([layer.areal for layer in stack])])
-    thick = [
-        layer.thickness_nm
-        or (10.0 * layer.areal / layer.density_g_cm3 if layer.density_g_cm3 else np.nan)
-        for layer in stack
-    ]
-    above_nm = np.concatenate([[0.0], np.cumsum(thick)])
-    rows = []
-    for i in chosen:
-        n = max(4, round(cells * stack[i].areal / whole))
-        bounds = np.linspace(0.0, stack[i].areal, n + 1)
-        for a, b in pairwise(bounds):
-            nm = above_nm[i] + 0.5 * (a + b) / stack[i].areal * thick[i]
-            rows.append((i, a, b, above[i], nm))
-    table = np.array(rows)
-    return _Grid(table[:, 0].astype(int), *table[:, 1:].T)
-
-
-def _per_nmol(ds: xr.Dataset) -> Array:
-    """Return counts of one ion kind per nmol/cm2, for every spectrum."""
-    sensitivity = ds.attrs.get("counts_per_nmol_s")
-    if not sensitivity:
-        raise CalibrationError(
-            f"{where(ds)}: no sensitivity; calibrate with counts_per_nmol_s= from a reference of "
-            "known areal density"
-        )
-    live = ds["live_time"] if "live_time" in ds else ds.attrs.get("live_time_s")
-    if live is None:
-        raise CalibrationError(f"{where(ds)}: no live time; set attrs['live_time_s']")
-    like = ds["intensity"].isel(particle_energy=0)
-    values = np.broadcast_to(xr.DataArray(live).broadcast_like(like).values, like.shape).ravel()
-    if not np.all(np.isfinite(values)) or np.any(values <= 0):
-        raise CalibrationError(f"{where(ds)}: live times must be positive; mask such spectra")
-    return np.asarray(values * float(sensitivity), dtype=float)
-
-
-def _edges(ds: xr.Dataset) -> Array:
-    x = ds["particle_energy"].values.astype(float)
-    middle = 0.5 * (x[1:] + x[:-1])
-    return np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
-
-
-def _table(ds: xr.Dataset, name: str) -> Array:
-    """Return a variable as (spectra, channels); absent is zero."""
-    like = ds["intensity"]
-    if name not in ds:
-        return np.zeros((int(np.prod(like.shape[:-1])), like.shape[-1]))
-    values = ds[name].broadcast_like(like).transpose(*like.dims).values.astype(float)
-    return values.reshape(-1, like.shape[-1])
-
-
-def _used(ds: xr.Dataset, counts: Array) -> npt.NDArray[np.bool_]:
-    use = np.isfinite(counts)
-    return use & (_table(ds, "valid") > 0) if "valid" in ds else use
+def _task(
+    ds: xr.Dataset, stack: Sequence[Layer], eye: Detector, cells: int, ions: str, background: str
+) -> Task:
+    counts = matrix.flat(ds, "intensity")
+    return Task(
+        tuple(stack),
+        eye,
+        matrix.cut(where(ds), stack, cells),
+        (TRITON,) if ions == "tritons" else (TRITON, ALPHA),
+        matrix.per_nmol(ds),
+        background == "constant",
+        matrix.channel_edges(ds),
+        counts,
+        matrix.flat(ds, "background"),
+        matrix.used(ds, counts),
+    )
 
 
 def _tikhonov(
-    ds: xr.Dataset,
-    stack: Sequence[Layer],
-    eye: Detector,
-    grid: _Grid,
-    per_nmol: Array,
-    kinds: Sequence[Ion],
+    task: Task,
     weight: float | Choice,
-    floor: bool,
-    move: float,
-    table: Table = "srim_85",
-) -> tuple[Solution, float, Array, npt.NDArray[np.bool_]]:
-    """Build matrix and penalty and solve; energies of the matrix are moved by `move` keV."""
-    edges = _edges(ds) - move
-    counts = _table(ds, "intensity")
-    use = _used(ds, counts)
-    # Channels much finer than the resolution are added up in groups: counts stay counts.
-    group = max(1, int(eye.fwhm_keV / 8.0 / float(np.median(np.diff(edges)))))
-    starts = np.arange(0, counts.shape[1], group)
-    together = np.append(edges[starts], edges[-1])
-    full = np.concatenate(
-        [
-            cell_response(
-                stack,
-                int(i),
-                np.append(grid.low[grid.layer == i], grid.high[grid.layer == i][-1]),
-                edges if not use.all() else together,
-                eye,
-                kinds,
-                table,
-            )
-            for i in np.unique(grid.layer)
-        ]
-    ).T
-    y = np.add.reduceat(np.where(use, counts, 0.0), starts, axis=1)
-    fixed = np.add.reduceat(np.where(use, _table(ds, "background"), 0.0), starts, axis=1)
-    if use.all():
-        part = np.ones((1, y.shape[1]))
-        matrix = full[None]
-    else:  # a masked channel takes its share out of its group
-        patterns = use[:1] if (use == use[:1]).all() else use
-        matrix = np.stack([np.add.reduceat(full * u[:, None], starts, axis=0) for u in patterns])
-        part = np.add.reduceat(patterns.astype(float), starts, axis=1)
-    width = (
-        np.diff(together)[None]
-        * part
-        / np.maximum(
-            np.diff(np.append(starts, counts.shape[1]))[None] if not use.all() else 1.0, 1e-9
-        )
+    shift_keV: float | Literal["fit"],
+    tables: bool,
+    stopping: float,
+) -> dict[str, Any]:
+    """Invert, and invert again for every systematic error."""
+    finder = _Shift(task, weight) if shift_keV == "fit" else None
+    move = finder.move if finder else float(shift_keV)
+    move_error = finder.parabola()[1] if finder else 0.0
+    solved, made = _inverted(task, weight, move)
+    out = read(solved, made, task.grid)
+    out |= {"shift": move, "shift_stderr": move_error}
+
+    def again(kinds: tuple[Ion, ...], at: float, table: Table = "srim_85") -> Array:
+        other, system = _inverted(replace(task, kinds=kinds), solved.weight, at, table)
+        return np.asarray(other.x[:, : task.grid.width.size] * system.unit)
+
+    moves = systematic(
+        out["lithium"],
+        again,
+        task.kinds,
+        stopping,
+        move,
+        move_error,
+        (lambda kinds: finder.parabola(kinds)[0]) if finder else None,
     )
-    seen = np.broadcast_to(part > 0, y.shape)
-    # Unknowns are lithium contents over their mean, so that one weight suits any amount.
-    net = max(float((y - fixed).clip(0).sum()), 10.0 * y.shape[0])
-    mean = net / (len(kinds) * float(per_nmol.sum()))
-    unit = mean / float(grid.width.sum())
-    columns = matrix * (grid.width * unit)[None, None, :]
-    columns = columns * (per_nmol[:, None, None] if np.ptp(per_nmol) else per_nmol[0])
-    penalty, rank = _penalty(grid)
-    if floor:
-        level = max(float(y.mean()), 1e-3)
-        flat = np.broadcast_to(
-            (level * width / width.mean())[:, :, None], (columns.shape[0], y.shape[1], 1)
-        )
-        columns = np.concatenate([columns, flat], axis=2)
-        penalty = np.pad(penalty, (0, 1))
+    together(out, moves, task.grid, _sums(task))
+    if tables:
+        there = _Shift(task, solved.weight, "srim_95").move if finder else move
+        out["systematic"] = again(task.kinds, there, "srim_95") - out["lithium"]
+        out["total_systematic"] = out["systematic"] @ task.grid.width
+    return out
+
+
+def _inverted(
+    task: Task, weight: float | Choice, move: float, table: Table = "srim_85"
+) -> tuple[Solution, System]:
+    """Build the system and solve it; energies of the matrix are moved by `move` keV."""
+    made = matrix.system(task, matrix.matrix(task, move, table))
+    data = (made.y, made.seen, made.fixed, made.columns, made.penalty)
     if isinstance(weight, str):
-        weight = choose(y, seen, fixed, columns, penalty, rank, weight)
-    solved = solve(y, seen, fixed, columns, penalty, float(weight))
-    return solved, unit, penalty, seen
+        weight = choose(*data, made.rank, weight)
+    return solve(*data, float(weight)), made
 
 
-def _shift(ds: xr.Dataset, task: tuple[Any, ...], table: Table = "srim_85") -> float:
-    """Find the common shift of energies (keV) on at most eight spectra of the series, added up.
+class _Shift:
+    """The common shift of energies, found on at most eight spectra of the series.
 
     A wrong shift leaves counts that no profile explains and bends the profile at the fronts: the
     penalised chi-square at the weight chosen for the best shift of a coarse scan is least at the
     right one.
     """
-    whole, stack, eye, grid, per_nmol, kinds, weight, floor = task
-    outer = outer_dims(whole)
-    if outer:
-        flat = whole.stack(_all=outer) if len(outer) > 1 else whole.rename({outer[0]: "_all"})
-        size = flat.sizes["_all"]
-        pick = np.unique(np.linspace(0, size - 1, 8).round().astype(int))
-        whole = flat.isel(_all=pick).transpose(..., "_all", "particle_energy")
-        per_nmol = per_nmol[pick]
 
-    def cost(move: float, at: float | Choice) -> tuple[float, float]:
-        s, _, penalty, _ = _tikhonov(
-            whole, stack, eye, grid, per_nmol, kinds, at, floor, float(move), table
+    def __init__(self, task: Task, weight: float | Choice, table: Table = "srim_85") -> None:
+        pick = np.unique(np.linspace(0, task.counts.shape[0] - 1, 8).round().astype(int))
+        self.task, self.table = matrix.part(task, pick), table
+        step, best = 8.0, 0.0
+        coarse = np.arange(-40.0, 40.1, step)
+        self.weight = weight
+        self.weight = self.cost(0.0)[1]
+        for _ in range(2):
+            best = float(coarse[int(np.argmin([self.cost(m)[0] for m in coarse]))])
+            self.weight = weight
+            self.weight = self.cost(best)[1]
+        from scipy.optimize import minimize_scalar
+
+        found = minimize_scalar(
+            lambda m: self.cost(m)[0],
+            bounds=(best - step, best + step),
+            method="bounded",
+            options={"xatol": 0.05},
         )
-        rough = np.einsum("ni,ij,nj->", s.x, penalty, s.x)
+        self.move = float(found.x)
+
+    def cost(self, move: float, kinds: tuple[Ion, ...] | None = None) -> tuple[float, float]:
+        """Return the penalised chi-square and the weight it was found with."""
+        task = replace(self.task, kinds=kinds) if kinds else self.task
+        s, made = _inverted(task, self.weight, move, self.table)
+        rough = np.einsum("ni,ij,nj->", s.x, made.penalty, s.x)
         return float(s.chi2.sum() + s.weight * rough), s.weight
 
-    at: float = cost(0.0, weight)[1]
-    step, best = 8.0, 0.0
-    coarse = np.arange(-40.0, 40.1, step)
-    for _ in range(2):
-        best = float(coarse[int(np.argmin([cost(m, at)[0] for m in coarse]))])
-        at = cost(best, weight)[1]
-    from scipy.optimize import minimize_scalar
-
-    found = minimize_scalar(
-        lambda m: cost(m, at)[0],
-        bounds=(best - step, best + step),
-        method="bounded",
-        options={"xatol": 0.05},
-    )
-    return float(found.x)
+    def parabola(self, kinds: tuple[Ion, ...] | None = None) -> tuple[float, float]:
+        """Return the shift and its standard error from the curvature around the one found."""
+        step = 2.0
+        a, b, c = (self.cost(self.move + d, kinds)[0] for d in (-step, 0.0, step))
+        curve = (a - 2.0 * b + c) / step**2
+        if not curve > 0:
+            return self.move, step
+        away = -0.5 * (c - a) / step / curve
+        return self.move + float(np.clip(away, -3 * step, 3 * step)), float(np.sqrt(2.0 / curve))
 
 
-def _penalty(grid: _Grid) -> tuple[Array, int]:
-    """Integral of the squared second derivative over depth from 0 to 1, layer by layer."""
-    k = grid.width.size
-    whole = float(grid.width.sum())
-    rows = []
-    for i in range(k - 2):
-        if grid.layer[i] == grid.layer[i + 2]:
-            h = float(grid.width[i + 1]) / whole
-            row = np.zeros(k)
-            row[i : i + 3] = np.array([1.0, -2.0, 1.0]) / h**1.5
-            rows.append(row)
-    d = np.array(rows).reshape(-1, k)
-    return d.T @ d, d.shape[0]
-
-
-def _read(
-    s: Solution,
-    grid: _Grid,
-    unit: float,
-    penalty: Array,
-    seen: npt.NDArray[np.bool_],
-) -> dict[str, Any]:
-    """Turn the solution into contents, bands, totals and kernels."""
-    k = grid.width.size
-    h = s.normal + s.weight * penalty
-    h += (1e-10 * np.trace(h, axis1=1, axis2=2) / h.shape[1])[:, None, None] * np.eye(h.shape[1])
-    inverse = np.linalg.inv(h)
-    covariance = inverse[:, :k, :k] * unit**2
-    answer = (inverse @ s.normal)[:, :k, :k]
-    content = s.x[:, :k] * unit
-    counting = np.einsum("nij,nji->ni", answer, covariance)
-    bias = np.einsum("nij,nj->ni", inverse, s.weight * (s.x @ penalty))[:, :k] * unit
-    sigma = np.sqrt(np.maximum(counting, 0.0) + bias**2)
-    height = answer.max(axis=2)
-    reach = np.abs(answer * grid.width).sum(axis=2)
-    sharp = np.where(height > 1e-3, reach / np.maximum(height, 1e-3), np.nan)
-    spread = np.einsum("i,nij,j->n", grid.width, covariance, grid.width)
-    # Bins that expect no count say nothing about the agreement.
-    free = np.maximum((seen & (s.model >= 0.5)).sum(axis=1) - s.edf, 1.0)
-    blind = ~seen.any(axis=1)
-    content[blind], sigma[blind], spread[blind] = np.nan, np.nan, np.nan
-    return {
-        "lithium": content,
-        "stderr": sigma,
-        "low": np.maximum(content - 1.959964 * sigma, 0.0),
-        "high": content + 1.959964 * sigma,
-        "total_stderr": np.sqrt(spread),
-        "resolution": sharp,
-        "kernel": answer,
-        "redchi": s.chi2 / free,
-        "weight": s.weight,
-    }
-
-
-def _naive(
-    ds: xr.Dataset, stack: Sequence[Layer], eye: Detector, grid: _Grid, per_nmol: Array
-) -> dict[str, Any]:
+def _naive(task: Task) -> dict[str, Any]:
     """Turn each channel into the depth whose tritons leave with its energy."""
-    edges = _edges(ds)
-    counts = np.nan_to_num(_table(ds, "intensity") - _table(ds, "background"))
+    edges, grid = task.edges, task.grid
+    counts = np.nan_to_num(task.counts - task.fixed)
     summed = np.pad(np.cumsum(counts, axis=1), ((0, 0), (1, 0)))
     bounds = np.empty((grid.width.size, 2))
     for i in np.unique(grid.layer):
         at = grid.layer == i
         for side, depth in enumerate((grid.low[at], grid.high[at])):
-            bounds[at, side] = leaving(stack, int(i), depth, TRITON, eye)[0]
+            bounds[at, side] = leaving(task.stack, int(i), depth, TRITON, task.eye)[0]
     found = np.array(
         [
             np.interp(bounds[:, 0], edges, row) - np.interp(bounds[:, 1], edges, row)
             for row in summed
         ]
     )
-    size = per_nmol[:, None] * grid.width
+    size = task.per_nmol[:, None] * grid.width
     content, sigma = found / size, np.sqrt(np.maximum(found, 1.0)) / size
+    per = _sums(task) * grid.width
     return {
+        "by_species": content @ per.T,
+        "by_species_covar": np.einsum("si,ni,ti->nst", per, sigma**2, per),
         "lithium": content,
         "stderr": sigma,
         "low": np.maximum(content - 1.959964 * sigma, 0.0),
@@ -427,35 +300,43 @@ def _naive(
     }
 
 
+def _labels(task: Task) -> list[str]:
+    """Name what each layer's lithium is counted under."""
+    layers = [task.stack[i] for i in task.grid.layer]
+    return list(dict.fromkeys(layer.species or layer.name for layer in layers))
+
+
+def _sums(task: Task) -> Array:
+    layers = [task.stack[i] for i in task.grid.layer]
+    return np.array(
+        [[float((x.species or x.name) == label) for x in layers] for label in _labels(task)]
+    )
+
+
 def _dress(
-    ds: xr.Dataset,
-    found: Mapping[str, Any],
-    stack: Sequence[Layer],
-    grid: _Grid,
-    outer: tuple[str, ...],
-    shape: tuple[int, ...],
-    note: str,
+    ds: xr.Dataset, found: Mapping[str, Any], task: Task, note: str, given: Mapping[str, Any]
 ) -> xr.Dataset:
-    dims = (*outer, "depth")
-    content = "nmol/ug"
-    units = {"lithium": content, "stderr": content, "low": content, "high": content,
-             "total_stderr": "nmol/cm2", "systematic": content,
-             "total_systematic": "nmol/cm2", "resolution": "ug/cm2", "kernel": "1",
-             "redchi": "1"}  # fmt: skip
+    outer = outer_dims(ds)
+    shape = tuple(ds.sizes[d] for d in outer)
+    grid = task.grid
     out = xr.Dataset()
     for name, values in found.items():
-        if name in ("weight", "shift"):
-            out[name] = ((), float(values), {"units": "1" if name == "weight" else "keV"})
+        unit = _unit(name)
+        if np.ndim(values) == 0:
+            out[name] = ((), float(values), {"units": unit})
             continue
-        own = outer if values.ndim == 1 else dims
-        own = (*dims, "from_depth") if name == "kernel" else own
-        out[name] = (own, values.reshape((*shape, *values.shape[1:])), {"units": units[name]})
+        last = {"kernel": ("depth", "from_depth"), "by_species": ("species",),
+                "by_species_covar": ("species", "species_2")}  # fmt: skip
+        own = outer if values.ndim == 1 else (*outer, *last.get(name, ("depth",)))
+        out[name] = (own, values.reshape((*shape, *values.shape[1:])), {"units": unit})
     middle = grid.start + 0.5 * (grid.low + grid.high)
     out = out.assign_coords(
         depth=("depth", middle, {"units": "ug/cm2", "long_name": "areal density above the cell"}),
         depth_nm=("depth", grid.nm, {"units": "nm"}),
         cell=("depth", grid.width, {"units": "ug/cm2"}),
-        layer=("depth", np.array([stack[i].name for i in grid.layer])),
+        layer=("depth", np.array([task.stack[i].name for i in grid.layer])),
+        species=("species", np.array(_labels(task))),
+        species_2=("species_2", np.array(_labels(task))),
     )
     for key, coord in ds["intensity"].coords.items():
         if "particle_energy" not in coord.dims and key not in out.coords:
@@ -470,11 +351,32 @@ def _dress(
     ):
         out[name] = total * factor
         out[name].attrs["units"] = unit
-    naive = "weight" not in out
+    out["status"] = _status(out)
     out.attrs = {
-        **{k: v for k, v in ds.attrs.items() if k != "convention"},
+        **{k: v for k, v in ds.attrs.items() if k not in ("convention", "recipe")},
         "convention": CONVENTION,
-        "method": "naive" if naive else "tikhonov",
+        "method": given["method"],
         "note": note,
     }
-    return with_history(out, f"depth_profile {out.attrs['method']}")
+    return record(stamp(out, ds), "depth_profile", given)
+
+
+def _unit(name: str) -> str:
+    if name.startswith("total") or name == "by_species":
+        return "nmol/cm2"
+    if name == "by_species_covar":
+        return "(nmol/cm2)^2"
+    if name in ("redchi", "excess", "weight", "kernel"):
+        return "1"
+    return {"resolution": "ug/cm2", "shift": "keV", "shift_stderr": "keV"}.get(name, "nmol/ug")
+
+
+def _status(out: xr.Dataset) -> xr.DataArray:
+    """Flag spectra without data, and those the model does not describe."""
+    code = xr.zeros_like(out["total"], dtype=np.uint8)
+    if "excess" in out:
+        code = code.where(~(out["excess"] > 4.75), np.uint8(2))
+    code = code.where(out["total"].notnull(), np.uint8(1)).astype(np.uint8)
+    meanings = "ok no_data poor_fit"
+    code.attrs = {"flag_values": np.arange(3, dtype=np.uint8), "flag_meanings": meanings}
+    return code

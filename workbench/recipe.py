@@ -19,6 +19,7 @@ from references.errors import nearest
 from spectra import techniques
 from spectra.component import Component, Components, Frozen, Param, first_problem
 
+from .depth_step import Profile
 from .errors import RecipeError
 from .steps import steps
 from .store import write_text
@@ -107,6 +108,8 @@ class Recipe(Frozen):
         Proposed components left out.
     components : OwnComponents, optional
         Components of the user's own.
+    depth : Profile, optional
+        Lithium against depth (NDP) instead of components.
     fit : Fitting
         Engine, statistic and shared parameters.
     """
@@ -121,6 +124,7 @@ class Recipe(Frozen):
     change: dict[str, Change] = Field(default_factory=dict)
     drop: tuple[str, ...] = ()
     components: OwnComponents | None = None
+    depth: Profile | None = None
     fit: Fitting = Fitting()
 
     @field_validator("calibrate", "correct", mode="before")
@@ -147,7 +151,12 @@ class Recipe(Frozen):
                 _checked(known[step.method].settings, step.settings, f"{verb} {step.method}")
         if self.propose is not None:
             _checked(handler.settings, self.propose.settings, "propose")
-        if self.propose is None and self.components is None:
+        if self.depth is not None:
+            if self.technique != "ndp":
+                raise ValueError(f"depth: profiles are made from ndp, not {self.technique}")
+            if self.propose or self.components or self.change or self.drop:
+                raise ValueError("depth: a profile takes no propose, components, change or drop")
+        elif self.propose is None and self.components is None:
             raise ValueError("nothing to fit: give 'propose' with species, or 'components'")
         return self
 
@@ -330,6 +339,7 @@ def _allowed_beside(model: type[Any], location: tuple[int | str, ...]) -> str:
                 Change,
                 OwnComponents,
                 Fitting,
+                Profile,
                 Measurement,
                 Recipe,
             ):
@@ -383,12 +393,13 @@ def recipe(result: xr.Dataset) -> Recipe:
     """
     if "recipe" in result.attrs:
         return recipe_from(json.loads(result.attrs["recipe"]), "recorded recipe")
-    if "components" not in result.attrs:
+    depth = result.attrs.get("convention") == "depth-1"
+    if "components" not in result.attrs and not depth:
         raise RecipeError("this dataset records no fit; take the recipe of a fit or its amounts")
     data: dict[str, Any] = {
         "version": VERSION,
         "technique": result.attrs.get("technique"),
-        "components": json.loads(result.attrs["components"]),
+        **({} if depth else {"components": json.loads(result.attrs["components"])}),
         "fit": {k: result.attrs[k] for k in ("engine", "statistic") if k in result.attrs},
     }
     for verb, settings in steps(result):
@@ -405,4 +416,6 @@ def recipe(result: xr.Dataset) -> Recipe:
                 data.setdefault(verb, []).append(settings)
             case "select":
                 data.setdefault("select", {}).update(settings)
+            case "depth_profile":
+                data["depth"] = settings
     return recipe_from(data, "recorded recipe")

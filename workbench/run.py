@@ -22,6 +22,7 @@ from spectra.formats.base import sha256
 
 from .align import align
 from .balance import balance
+from .depth_step import lithium_amounts, profiled
 from .errors import RecipeError
 from .fit import fit
 from .provenance import versions
@@ -40,7 +41,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Result:
-    """What a recipe gave: the corrected data, the fit and the amounts."""
+    """What a recipe gave: the corrected data, the fit (or depth profile) and the amounts."""
 
     data: xr.Dataset
     fit: xr.Dataset
@@ -118,6 +119,10 @@ def run_recipe(
         Each part records inputs, recipe and versions.
     """
     ds = prepare(path, recipe)
+    if recipe.depth is not None:
+        profile = profiled(ds, recipe.depth)
+        profile.attrs["recipe"] = recipe.model_dump_json(exclude_defaults=True)
+        return Result(ds, profile, lithium_amounts(profile))
     components = edited(proposed(ds, recipe), recipe)
     statistic = recipe.fit.statistic or statistic_for(ds)
     result = fit(
@@ -319,7 +324,11 @@ def _kept(target: Path, name: str, key: str) -> xr.Dataset | None:
 def _conclude(campaign: Campaign, folder: Path, target: Path, done: list[Outcome]) -> None:
     """Write what the measurements say together."""
     fits = {o.name: load(target / f"{o.name}.nc") for o in done}
-    names = [name for name, fitted in fits.items() if components_of(fitted).species]
+    names = [
+        name
+        for name, fitted in fits.items()
+        if fitted.attrs["convention"] == "depth-1" or components_of(fitted).species
+    ]
     if not names:
         return
     parts = [load(target / f"{name}.nc", "amounts") for name in names]

@@ -19,7 +19,9 @@ from spectra.netcdf import pack, read, unpack
 
 from .errors import StoreError
 
-CONVENTIONS = ("spectrum-1", "channels-1", "fit-1", "amount-1", "aligned-1", "balance-1")
+CONVENTIONS = (
+    "spectrum-1", "channels-1", "fit-1", "depth-1", "amount-1", "aligned-1", "balance-1",
+)  # fmt: skip
 PARTS = ("data", "amounts")
 
 

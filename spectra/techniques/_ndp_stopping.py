@@ -27,12 +27,18 @@ _LOWEST_KEV = 20.0
 
 @dataclass(frozen=True)
 class Ion:
-    """A charged particle: nuclear mass in u, charge number, birth energy in keV."""
+    """A charged particle: nuclear mass in u, charge number, birth energy in keV.
+
+    ``level`` and ``tilt`` change its stopping powers by ``1 + level + tilt ln(birth / E)``: what an
+    error of the tables does is found by inverting again with them.
+    """
 
     name: str
     mass_u: float
     charge: int
     birth_keV: float
+    level: float = 0.0
+    tilt: float = 0.0
 
 
 TRITON = Ion("triton", 3.01550, 1, TRITON_KEV)
@@ -120,6 +126,7 @@ def loss(formula: str, ion: Ion, table: Table = "srim_85") -> Loss:
         stopping[i] = (
             pycatima.dedx(projectile, material, config) * 1e-3
         )  # MeV/(g/cm2) -> keV/(ug/cm2)
+    stopping *= 1.0 + ion.level + ion.tilt * np.log(ion.birth_keV / energy)
     inverse = 1.0 / stopping
     path = np.concatenate([[0.0], np.cumsum(0.5 * np.diff(energy) * (inverse[1:] + inverse[:-1]))])
     content = count_atoms(formula)
