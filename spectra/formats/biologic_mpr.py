@@ -16,6 +16,17 @@ from ._biologic import as_channels
 from .base import Format, Options, Regions, read_bytes, source
 
 _MAGIC = b"BIO-LOGIC MODULAR FILE"
+_MORE_COLUMNS = {
+    182: ("step time/s", "<f8"),
+    241: ("|E1|/V", "<f4"),
+    295: ("I Range", "<u2"),
+    326: ("P/W", "<f4"),
+    379: ("Energy charge/W.h", "<f8"),
+    475: ("THD Ece/%", "<f4"),
+    478: ("NSD Ece/%", "<f4"),
+    481: ("NSR Ece/%", "<f4"),
+}
+"""Columns that galvani 0.5 does not list; 182 is checked against EC-Lab's own text export."""
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -33,6 +44,8 @@ def read(path: Path, options: Options) -> Regions:
             f"{path.name}: .mpr needs the package galvani (GPL): pip install "
             "'interphase-workbench[gpl]', or export the file as .mpt"
         ) from None
+    for number, column in _MORE_COLUMNS.items():
+        BioLogic.VMPdata_colID_dtype_map.setdefault(number, column)
     try:
         with path.open("rb") as stream:  # given a path, galvani leaves the file open
             content = BioLogic.MPRfile(stream)

@@ -203,5 +203,6 @@ FORMATS = (
         techniques=("xps",),
         sniff=sniff,
         read=read,
+        generic=True,
     ),
 )
