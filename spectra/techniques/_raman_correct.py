@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import xarray as xr
 from pydantic import Field
 from scipy.ndimage import median_filter
 
 from ..backgrounds import baseline
+from ..convention import where
+from ..errors import ModelError
 from .base import Settings
 
 
@@ -22,10 +22,27 @@ class Spikes(Settings):
 
 
 class Baseline(Settings):
-    """A static baseline by pybaselines."""
+    """A static baseline: any of pybaselines, or straight lines through the data."""
 
-    method: Literal["arpls", "asls", "airpls", "snip", "modpoly"] = Field(
-        "arpls", description="algorithm of pybaselines"
+    algorithm: str = Field(
+        "arpls", description="algorithm of pybaselines (arpls, asls, snip, modpoly ...), or points"
+    )
+    knobs: dict[str, float] = Field(
+        default_factory=dict, description="its parameters, as pybaselines names them: lam, p ..."
+    )
+    points: tuple[float, ...] = Field(
+        (), description="for points: Raman shifts where the baseline meets the data, 1/cm"
+    )
+
+
+class Mask(Settings):
+    """Leave ranges out of the fit."""
+
+    ranges: tuple[tuple[float, float], ...] = Field((), description="from, to, in axis units")
+    below_baseline: float | None = Field(
+        None,
+        description="leave out what is lower than the static baseline plus this; only to repeat "
+        "fits of programs that do so: it lifts weak bands",
     )
 
 
@@ -43,13 +60,7 @@ def spikes(ds: xr.Dataset, settings: Spikes) -> xr.Dataset:
     grown = hit.copy()
     grown[:, 1:] |= hit[:, :-1]
     grown[:, :-1] |= hit[:, 1:]
-    valid = ~grown.reshape(y.shape)
-    if "valid" in ds:
-        valid &= ds["valid"].values
-    ds = ds.copy(deep=False)
-    attrs = {"flag_values": np.array([0, 1], np.int8), "flag_meanings": "masked used"}
-    ds["valid"] = (ds["intensity"].dims, valid, attrs)
-    return ds
+    return _narrowed(ds, ~grown.reshape(y.shape))
 
 
 def _narrow(hit: np.ndarray, widest: int) -> np.ndarray:
@@ -64,13 +75,90 @@ def _narrow(hit: np.ndarray, widest: int) -> np.ndarray:
 
 
 def static_baseline(ds: xr.Dataset, settings: Baseline) -> xr.Dataset:
-    """Add the variable ``background``, computed spectrum by spectrum."""
+    """Add the variable ``background``, computed spectrum by spectrum; masked points are bridged.
+
+    Raises
+    ------
+    ModelError
+        If the method or a knob is unknown, or fewer than two points lie on the axis.
+    """
     axis = ds["intensity"].dims[-1]
     x = ds[axis].values
     y = ds["intensity"].values
     rows = y.reshape(-1, x.size).astype(float)
-    found = np.stack([baseline(x, row, method=settings.method)[0] for row in rows])
+    used = np.ones(rows.shape, bool)
+    if "valid" in ds:
+        full = ds["valid"].broadcast_like(ds["intensity"]).transpose(*ds["intensity"].dims)
+        used = full.values.reshape(-1, x.size).astype(bool)
+    if settings.algorithm == "points":
+        found = _through(ds, x, np.where(used, rows, np.nan), settings.points)
+    else:
+        knobs = {k: int(v) if v == int(v) and k in _WHOLE else v for k, v in settings.knobs.items()}
+        found = np.stack(
+            [
+                baseline(x, row, method=settings.algorithm, knobs=knobs, valid=good)[0]
+                for row, good in zip(rows, used, strict=True)
+            ]
+        )
     ds = ds.copy(deep=False)
-    attrs = {"units": ds["intensity"].attrs["units"], "kind": settings.method}
+    attrs = {"units": ds["intensity"].attrs["units"], "kind": settings.algorithm}
     ds["background"] = (ds["intensity"].dims, found.reshape(y.shape), attrs)
+    return ds
+
+
+_WHOLE = frozenset(
+    {"poly_order", "diff_order", "max_iter", "max_half_window", "num_knots", "spline_degree",
+     "half_window", "filter_order", "smooth_half_window", "num_smooths"}
+)  # fmt: skip
+
+
+def _through(ds: xr.Dataset, x: np.ndarray, rows: np.ndarray, points: tuple[float, ...]) -> (
+    np.ndarray
+):  # fmt: skip
+    """Straight lines through the data at the points nearest to those given, prolonged."""
+    at = np.unique([int(np.argmin(np.abs(x - p))) for p in points])
+    if at.size < 2:
+        raise ModelError(f"{where(ds)}: a baseline needs two points or more on the axis")
+    high = rows[:, at]
+    if not np.isfinite(high).all():
+        raise ModelError(f"{where(ds)}: a point of the baseline is masked or missing; move it")
+    out = np.stack([np.interp(x, x[at], level) for level in high])
+    before, after = x < x[at[0]], x > x[at[-1]]
+    first = (high[:, 1] - high[:, 0]) / (x[at[1]] - x[at[0]])
+    last = (high[:, -1] - high[:, -2]) / (x[at[-1]] - x[at[-2]])
+    out[:, before] = high[:, :1] + first[:, None] * (x[before] - x[at[0]])
+    out[:, after] = high[:, -1:] + last[:, None] * (x[after] - x[at[-1]])
+    return out
+
+
+def mask(ds: xr.Dataset, settings: Mask) -> xr.Dataset:
+    """Narrow the variable ``valid``; intensities stay as they are.
+
+    Raises
+    ------
+    ModelError
+        If nothing is left, or there is no static baseline to compare with.
+    """
+    x = ds[ds["intensity"].dims[-1]].values
+    keep = np.ones(ds["intensity"].shape, bool)
+    for low, high in settings.ranges:
+        keep[..., (x >= min(low, high)) & (x <= max(low, high))] = False
+    if settings.below_baseline is not None:
+        if "background" not in ds:
+            raise ModelError(f"{where(ds)}: no static baseline; call correct(ds, 'baseline') first")
+        ground = ds["background"].transpose(*ds["intensity"].dims).values
+        keep &= ds["intensity"].values >= ground + settings.below_baseline
+    if not keep.any():
+        raise ModelError(f"{where(ds)}: the mask leaves nothing of the spectrum")
+    return _narrowed(ds, keep)
+
+
+def _narrowed(ds: xr.Dataset, keep: np.ndarray) -> xr.Dataset:
+    """Return a copy whose ``valid`` is narrowed to ``keep``, of the shape of intensity."""
+    if "valid" in ds:
+        full = ds["valid"].broadcast_like(ds["intensity"]).transpose(*ds["intensity"].dims)
+        keep = keep & full.values.astype(bool)
+    ds = ds.copy(deep=False)
+    attrs = {"flag_values": np.array([0, 1], np.int8), "flag_meanings": "masked used"}
+    ds["valid"] = (ds["intensity"].dims, keep, attrs)
     return ds

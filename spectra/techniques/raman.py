@@ -19,7 +19,7 @@ from ..errors import ModelError
 from ._raman_axis import Standards, calibration_report, standards
 from ._raman_bands import DEFAULT_FWHM, band_weights
 from ._raman_calibrate import Known, Laser, Shift, known, laser, shift
-from ._raman_correct import Baseline, Spikes, spikes, static_baseline
+from ._raman_correct import Baseline, Mask, Spikes, mask, spikes, static_baseline
 from ._raman_response import (
     Response,
     area_over_response,
@@ -206,6 +206,7 @@ TECHNIQUE = Technique(
     corrections={
         "spikes": Step(Spikes, spikes),
         "baseline": Step(Baseline, static_baseline),
+        "mask": Step(Mask, mask),
         "intensity_response": Step(Response, response),
     },
     settings=Model,
