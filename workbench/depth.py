@@ -17,11 +17,12 @@ import xarray as xr
 
 from spectra.convention import check, outer_dims, where
 from spectra.errors import CalibrationError, ModelError
-from spectra.techniques._ndp_response import Detector, Layer, leaving
+from spectra.techniques._ndp_response import Detector, Layer, leaving, lithium_per_ug
 from spectra.techniques._ndp_stopping import ALPHA, TRITON, Ion, Table
 
 from . import depth_matrix as matrix
 from .depth_bands import read, systematic, together
+from .depth_growth import inverted
 from .depth_matrix import System, Task
 from .depth_solve import Choice, Solution, choose, solve
 from .provenance import stamp
@@ -69,7 +70,9 @@ def depth_profile(
         the model.
     layers : sequence of Layer or mapping
         From the detector inwards. Lithium is sought from the first to the last layer with a
-        ``species``, in the layers between them too; the profile may jump where layers meet.
+        ``species``, in the layers between them too; the profile may jump where layers meet. A
+        layer with ``grows`` is one cell of that pure matter: its thickness follows its lithium in
+        every spectrum, and what lies below moves with it.
     detector : Detector or mapping, optional
         Resolution, dead layer, cone.
     ions : str
@@ -110,7 +113,9 @@ def depth_profile(
         ``kernel(*outer, depth, from_depth)``: answer of a cell to lithium in another; ``redchi``,
         ``excess`` (chi-square above its degrees of freedom, in standard deviations), ``weight``,
         ``shift`` and ``shift_stderr`` (keV); ``status``: ok, no_data, or poor_fit (``excess``
-        above 4.75, by chance once in a million).
+        above 4.75, by chance once in a million). With a layer that grows: ``grown(*outer)``, its
+        areal density, and ``place(*outer, depth)``, where the middle of each cell is then; the
+        coordinate ``depth`` leaves it out, so a cell below it stays the same matter.
 
     Raises
     ------
@@ -151,8 +156,12 @@ def depth_profile(
     }  # fmt: skip
     task = _task(ds, stack, eye, cells, ions, background)
     if method == "naive":
+        if task.grid.growing >= 0:
+            raise ModelError(f"{where(ds)}: method 'naive' takes no layer that grows")
         return _dress(ds, _naive(task), task, NAIVE, given)
     out = _tikhonov(task, weight, shift_keV, tables, stopping)
+    if task.grid.growing >= 0:
+        _grown(out, task)
     if not kernels:
         out.pop("kernel")
     return _dress(ds, out, task, BANDS.format(100 * stopping), given)
@@ -162,7 +171,7 @@ def _task(
     ds: xr.Dataset, stack: Sequence[Layer], eye: Detector, cells: int, ions: str, background: str
 ) -> Task:
     counts = matrix.flat(ds, "intensity")
-    return Task(
+    task = Task(
         tuple(stack),
         eye,
         matrix.cut(where(ds), stack, cells),
@@ -174,6 +183,10 @@ def _task(
         matrix.flat(ds, "background"),
         matrix.used(ds, counts),
     )
+    if task.grid.growing < 0:
+        return task
+    most = 1.02 * matrix.most_grown(task)
+    return replace(task, grid=matrix.cut(where(ds), stack, cells, most))
 
 
 def _tikhonov(
@@ -216,6 +229,8 @@ def _inverted(
     task: Task, weight: float | Choice, move: float, table: Table = "srim_85"
 ) -> tuple[Solution, System]:
     """Build the system and solve it; energies of the matrix are moved by `move` keV."""
+    if task.grid.growing >= 0:
+        return inverted(task, weight, move, table)[:2]
     made = matrix.system(task, matrix.matrix(task, move, table))
     data = (made.y, made.seen, made.fixed, made.columns, made.penalty)
     if isinstance(weight, str):
@@ -268,6 +283,24 @@ class _Shift:
             return self.move, step
         away = -0.5 * (c - a) / step / curve
         return self.move + float(np.clip(away, -3 * step, 3 * step)), float(np.sqrt(2.0 / curve))
+
+
+def _grown(out: dict[str, Any], task: Task) -> None:
+    """Say how thick the growing layer is, its contents per its own matter, and where cells are."""
+    grid, g = task.grid, task.grid.growing
+    layer = task.stack[int(grid.layer[g])]
+    out["amount"] = out["lithium"] * grid.width
+    areal = out["amount"][:, g] / lithium_per_ug(layer.formula)
+    scale = np.where(areal > 0, grid.width[g] / np.where(areal > 0, areal, 1.0), np.nan)
+    for name in ("lithium", "stderr", "stderr_statistical", "stderr_systematic", "low", "high",
+                 "systematic", "resolution"):  # fmt: skip
+        if name in out:
+            out[name] = out[name].copy()
+            out[name][:, g] *= scale if name != "resolution" else np.nan
+    below = np.arange(grid.width.size) > g
+    place = grid.start + 0.5 * (grid.low + grid.high) + np.where(below, areal[:, None], 0.0)
+    place[:, g] = grid.start[g] + 0.5 * areal
+    out["grown"], out["place"] = areal, place
 
 
 def _naive(task: Task) -> dict[str, Any]:
@@ -330,6 +363,8 @@ def _dress(
         own = outer if values.ndim == 1 else (*outer, *last.get(name, ("depth",)))
         out[name] = (own, values.reshape((*shape, *values.shape[1:])), {"units": unit})
     middle = grid.start + 0.5 * (grid.low + grid.high)
+    if grid.growing >= 0:
+        middle[grid.growing] = grid.start[grid.growing]
     out = out.assign_coords(
         depth=("depth", middle, {"units": "ug/cm2", "long_name": "areal density above the cell"}),
         depth_nm=("depth", grid.nm, {"units": "nm"}),
@@ -341,8 +376,9 @@ def _dress(
     for key, coord in ds["intensity"].coords.items():
         if "particle_energy" not in coord.dims and key not in out.coords:
             out = out.assign_coords({key: coord})
-    out["amount"] = out["lithium"] * out["cell"]
-    out["amount"].attrs["units"] = "nmol/cm2"
+    if "amount" not in out:
+        out["amount"] = out["lithium"] * out["cell"]
+        out["amount"].attrs["units"] = "nmol/cm2"
     total = out["amount"].sum("depth", skipna=False)
     for name, factor, unit in (
         ("total", 1.0, "nmol/cm2"),
@@ -362,7 +398,9 @@ def _dress(
 
 
 def _unit(name: str) -> str:
-    if name.startswith("total") or name == "by_species":
+    if name in ("grown", "place"):
+        return "ug/cm2"
+    if name.startswith("total") or name in ("by_species", "amount"):
         return "nmol/cm2"
     if name == "by_species_covar":
         return "(nmol/cm2)^2"
