@@ -18,10 +18,9 @@ from pydantic import Field
 
 from ..convention import outer_dims, where
 from ..errors import CalibrationError
-from ._edxrd_axis import channels_of, energy_of, header_scale, on_energy
-from ._edxrd_peaks import Peak, fit_peak
+from ._edxrd_axis import channels_of, header_scale, on_energy
+from ._edxrd_peaks import fit_peak
 from ._edxrd_physics import (
-    EPSILON_GE,
     FLUORESCENCE,
     HC,
     Detector,
@@ -113,6 +112,17 @@ class Known(Settings):
     trust_header: bool = Field(
         False, description="take energy scale and angle of the file's header as they are"
     )
+    noise_keV: float | None = Field(None, ge=0, description="noise of the detector, fwhm in keV")
+    fano: float | None = Field(None, gt=0, description="Fano factor of the detector")
+    divergence: float | None = Field(
+        None, ge=0, description="fwhm over energy that the slits give diffraction lines"
+    )
+    covariance: tuple[tuple[float, float, float, float], ...] = Field(
+        (), description="4 x 4 covariance of c0, c1, c2 (keV) and the angle (deg)"
+    )
+    elements: tuple[tuple[float, float, float], ...] = Field(
+        (), description="c0, c1, c2 (keV) of every element of a detector, in order"
+    )
 
 
 class Sources(Settings):
@@ -157,10 +167,19 @@ def known(ds: xr.Dataset, settings: Known) -> xr.Dataset:
     CalibrationError
         If neither the settings nor (with ``trust_header``) the file give them.
     """
+    from ._edxrd_covariance import Covariance
+    from ._edxrd_elements import on_common_axis
+
     header = header_scale(ds)
     c0, c1, c2 = settings.c0, settings.c1, settings.c2
     said = []
-    if c1 is not None:
+    own = _element_scales(ds, settings)
+    if own is not None:
+        ds = on_common_axis(ds, own)
+        said.append(
+            f"scales of {len(own)} elements {'given' if settings.elements else 'of the header'}"
+        )
+    elif c1 is not None:
         ds = on_energy(ds.copy(deep=False), (c0 or 0.0, c1, c2))
         said.append(f"E = {c0 or 0.0:g} + {c1:g} ch + {c2:g} ch^2 keV given")
     elif settings.trust_header and header:
@@ -175,14 +194,50 @@ def known(ds: xr.Dataset, settings: Known) -> xr.Dataset:
             "take the header's with trust_header=True"
         )
     ds.attrs["energy_calibration"] = said[0]
+    for key in ("noise_keV", "fano", "divergence"):
+        if getattr(settings, key) is not None:
+            ds.attrs[key] = getattr(settings, key)
     angle = settings.two_theta_deg
     if angle is None and settings.trust_header:
         angle = ds.attrs.get("header_two_theta_deg")
     if angle is not None:
         ds.attrs["two_theta_deg"] = float(angle)
         said.append(f"2theta {float(angle):g} deg given")
+        for old in ("two_theta_stderr", "two_theta_scatter", "two_theta_lines"):
+            ds.attrs.pop(old, None)
+    if settings.covariance:
+        matrix = np.array(settings.covariance)
+        if matrix.shape != (4, 4) or np.any(np.diag(matrix) < 0.0):
+            raise CalibrationError(
+                f"{where(ds)}: covariance of shape {matrix.shape}; it must be 4 x 4 (c0, c1, c2, "
+                "angle) with squares on its diagonal"
+            )
+        names = ("c0", "c1", "c2", "two_theta")
+        value = tuple(float(ds.attrs.get(f"c{i}_keV", 0.0)) for i in range(3))
+        ds.attrs["calibration_covariance"] = Covariance(
+            names, (*value, float(ds.attrs.get("two_theta_deg", 0.0))), settings.covariance
+        ).text()
+        ds.attrs["two_theta_stderr"] = float(np.sqrt(matrix[3, 3]))
+    elif settings.c1 is not None or settings.elements:
+        ds.attrs.pop("calibration_covariance", None)
     ds.attrs["calibration"] = "; ".join(said)
     return ds
+
+
+def _element_scales(ds: xr.Dataset, settings: Known) -> list[dict[str, float]] | None:
+    """Scales of the elements of a detector, given or (if trusted) the header's."""
+    if "detector" not in ds["intensity"].dims:
+        return None
+    if settings.elements:
+        rows = settings.elements
+    elif settings.trust_header and "header_c1_keV" in ds.coords:
+        found = np.stack([ds[f"header_c{i}_keV"].values for i in range(3)], axis=1)
+        if np.any(found[:, 1] <= 0.0) or np.any(found[:, 1] == 1.0):
+            return None
+        rows = tuple((float(a), float(b), float(c)) for a, b, c in found)
+    else:
+        return None
+    return [{f"c{i}_keV": row[i] for i in range(3)} for row in rows]
 
 
 def total(ds: xr.Dataset) -> Array:
@@ -193,33 +248,10 @@ def total(ds: xr.Dataset) -> Array:
     return np.asarray(y.sum(outer_dims(ds)).values, float)
 
 
-def find_lines(
-    channel: Array, counts: Array, guess: tuple[float, ...], groups: list[Group], search_keV: float
-) -> list[tuple[float, Peak]]:
-    """Return (energy, line in channels) of every group of lines that is there."""
-    slope = np.polynomial.polynomial.polyder(np.asarray(guess))
-    typical = Detector()
-    found = []
-    for group in groups:
-        energy = group[0][0]
-        predicted = float(np.interp(energy, energy_of(channel, guess), channel))
-        per = float(np.polynomial.polynomial.polyval(predicted, slope))
-        width = max(float(typical.fwhm(energy)) / per, 2.5)
-        if not channel[0] < predicted < channel[-1]:
-            continue
-        tied = [((e - energy) / per, w) for e, w in group]
-        best = None
-        for factor in (1.0, 1.8, 3.2):
-            peak = fit_peak(channel, counts, predicted, width * factor, tied, search_keV / per)
-            if peak is not None and (best is None or peak.redchi < 0.7 * best.redchi):
-                best = peak
-        if best is not None:
-            found.append((energy, best))
-    return found
-
-
 def sources(ds: xr.Dataset, settings: Sources) -> xr.Dataset:
     """Fit the energy scale to lines of known energy; keep noise and Fano factor of the detector.
+
+    The joint fit (`_edxrd_joint.joint`) without a standard.
 
     Raises
     ------
@@ -229,101 +261,18 @@ def sources(ds: xr.Dataset, settings: Sources) -> xr.Dataset:
     unknown = [s for s in settings.sources if s not in SOURCES]
     if unknown:
         raise CalibrationError(f"sources: {unknown[0]!r}: allowed: {', '.join(SOURCES)}")
-    groups = [g for s in settings.sources for g in SOURCES[s]]
-    groups += [((e, 1.0),) for e in settings.lines]
-    guess: tuple[float, ...] | None = settings.guess or header_scale(ds)
-    if guess is None:
-        raise CalibrationError(
-            f"{where(ds)}: the file has no energy scale to start from; give guess=(c0, c1) in keV"
-        )
-    channel, counts = channels_of(ds), total(ds)
-    found: list[tuple[float, Peak]] = []
-    search = settings.search_keV
-    for _ in range(2):
-        found = find_lines(channel, counts, guess, groups, search)
-        if len(found) <= settings.degree:
-            raise CalibrationError(
-                f"{where(ds)}: {len(found)} of {len(groups)} lines found, "
-                f"{settings.degree + 1} are the least; check sources and guess, or raise search_keV"
-            )
-        coef, covar = _polynomial(found, guess, settings.degree)
-        kept = _without_strays(found, coef, settings.degree)
-        if len(kept) < len(found):
-            found = kept
-            coef, covar = _polynomial(found, guess, settings.degree)
-        guess, search = tuple(coef), min(search, 0.4)
-    out = on_energy(ds.copy(deep=False), guess)
-    residual = [float(energy_of(p.center, guess) - e) for e, p in found]
-    noise, fano = _noise_and_fano(found, guess)
-    if noise is not None and fano is not None:
-        out.attrs.update(noise_keV=noise, fano=fano)
-    out.attrs["energy_lines"] = json.dumps(
-        [
-            {"energy": e, "channel": p.center, "stderr": p.center_stderr, "residual": r}
-            for (e, p), r in zip(found, residual, strict=True)
-        ]
+    from ._edxrd_joint import Joint, joint
+
+    return joint(
+        ds,
+        Joint(
+            sources=settings.sources,
+            lines=settings.lines,
+            guess=settings.guess,
+            degree=settings.degree,
+            search_keV=settings.search_keV,
+        ),
     )
-    out.attrs["energy_covariance"] = json.dumps(covar.tolist())
-    worst = max(abs(r) for r in residual)
-    text = f"energy from {len(found)} lines, largest residual {1e3 * worst:.1f} eV"
-    out.attrs["energy_calibration"] = text
-    angle = out.attrs.get("two_theta_deg")
-    out.attrs["calibration"] = text + ("" if angle is None else f"; 2theta {angle:g} deg")
-    return out
-
-
-def _polynomial(
-    found: list[tuple[float, Peak]], guess: tuple[float, ...], degree: int
-) -> tuple[Array, Array]:
-    """Weighted polynomial through the lines; 1 eV for the tabulated energies."""
-    ch = np.array([p.center for _, p in found])
-    energy = np.array([e for e, _ in found])
-    slope = np.polynomial.polynomial.polyval(ch, np.polynomial.polynomial.polyder(guess))
-    sigma = np.hypot(np.array([p.center_stderr for _, p in found]) * slope, 1e-3)
-    scale = max(float(np.max(np.abs(ch))), 1.0)
-    a = np.vander(ch / scale, degree + 1, increasing=True) / sigma[:, None]
-    q, *_ = np.linalg.lstsq(a, energy / sigma, rcond=None)
-    back = scale ** -np.arange(degree + 1.0)
-    chi2 = float(np.sum((a @ q - energy / sigma) ** 2))
-    freedom = len(found) - degree - 1
-    covar = np.linalg.inv(a.T @ a) * (max(1.0, chi2 / freedom) if freedom else 1.0)
-    return q * back, covar * np.outer(back, back)
-
-
-def _without_strays(
-    found: list[tuple[float, Peak]], coef: Array, degree: int
-) -> list[tuple[float, Peak]]:
-    """Leave out the one line that the others contradict by more than 50 eV, if enough remain."""
-    worst = max(abs(float(energy_of(p.center, tuple(coef))) - e) for e, p in found)
-    if worst < 0.05 or len(found) < degree + 3:
-        return found
-    trials = []
-    for k in range(len(found)):
-        rest = found[:k] + found[k + 1 :]
-        fit, _ = _polynomial(rest, tuple(coef), degree)
-        left = max(abs(float(energy_of(p.center, tuple(fit))) - e) for e, p in rest)
-        trials.append((left, k))
-    left, k = min(trials)
-    return found[:k] + found[k + 1 :] if left < 0.3 * worst else found
-
-
-def _noise_and_fano(
-    found: list[tuple[float, Peak]], scale: tuple[float, ...]
-) -> tuple[float | None, float | None]:
-    """Least squares of ``fwhm^2 = noise^2 + 2.3548^2 fano eps E`` over the lines."""
-    if len(found) < 3:
-        return None, None
-    energy = np.array([e for e, _ in found])
-    slope = np.polynomial.polynomial.polyder(np.asarray(scale))
-    per = np.array([float(np.polynomial.polynomial.polyval(p.center, slope)) for _, p in found])
-    width = np.array([p.fwhm for _, p in found]) * per
-    error = np.maximum(np.array([p.fwhm_stderr for _, p in found]) * per, 0.002 * width)
-    sigma = 2.0 * width * error
-    a = np.stack([np.ones_like(energy), _FWHM**2 * EPSILON_GE * energy], axis=1) / sigma[:, None]
-    (n2, fano), *_ = np.linalg.lstsq(a, width**2 / sigma, rcond=None)
-    if n2 <= 0.0 or not 0.01 < fano < 2.0:
-        return None, None
-    return float(np.sqrt(n2)), float(fano)
 
 
 def standard(ds: xr.Dataset, settings: StandardPowder) -> xr.Dataset:
@@ -342,7 +291,7 @@ def standard(ds: xr.Dataset, settings: StandardPowder) -> xr.Dataset:
     if not ds.attrs.get("energy_calibration"):
         raise CalibrationError(
             f"{where(ds)}: energy first: call calibrate(ds, 'sources', ...) or "
-            "calibrate(ds, 'known', c0=..., c1=...)"
+            "calibrate(ds, 'known', c0=..., c1=...); or both at once: calibrate(ds, 'joint', ...)"
         )
     powder = STANDARDS[settings.standard]
     if settings.a is not None:
@@ -390,12 +339,42 @@ def standard(ds: xr.Dataset, settings: StandardPowder) -> xr.Dataset:
             ]
         ),
     )  # fmt: skip
+    carried = _with_angle(ds, at[good], weight, mean, stderr)
+    if carried is not None:
+        out.attrs["calibration_covariance"] = carried
     out.attrs["calibration"] = (
         f"{ds.attrs['energy_calibration']}; 2theta {mean:.4f} +- {stderr:.4f} deg from "
         f"{int(good.sum())} reflections of {settings.standard}, scatter {floor:.4f}, slope "
         f"{slope:.1e} +- {slope_error:.0e} deg/keV"
     )
     return out
+
+
+def _with_angle(
+    ds: xr.Dataset, energy: Array, weight: Array, angle: float, stderr: float
+) -> str | None:
+    """Covariance of scale and angle: an error of the scale moves the angle found with it.
+
+    ``sin(theta) = hc / (2 d E)``, so ``dtheta = -tan(theta) dE / E``.
+    """
+    from ._edxrd_covariance import Covariance
+
+    before = Covariance.of(ds.attrs)
+    if before is None:
+        return None
+    scale = before.part(("c0", "c1", "c2"))
+    x, channel = ds["photon_energy"].values, channels_of(ds)
+    at = np.interp(energy, x, channel)
+    w = weight / weight.sum()
+    factor = -2.0 * np.degrees(np.tan(np.radians(angle) / 2.0))
+    jac = factor * np.array([np.sum(w * at**k / energy) for k in range(3)])
+    matrix = np.zeros((4, 4))
+    matrix[:3, :3] = scale
+    matrix[:3, 3] = matrix[3, :3] = scale @ jac
+    matrix[3, 3] = stderr**2 + float(jac @ scale @ jac)
+    value = tuple(float(ds.attrs.get(f"c{i}_keV", 0.0)) for i in range(3))
+    rows = tuple(tuple(map(float, row)) for row in matrix)
+    return Covariance(("c0", "c1", "c2", "two_theta"), (*value, angle), rows).text()
 
 
 def _angles(

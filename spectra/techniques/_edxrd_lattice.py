@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..component import Components
 from ..errors import ModelError
+from ._edxrd_covariance import with_calibration_error
 from ._edxrd_physics import Incident, measured_factors, phase_lines
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         (against the library cell) on ``(*outer, species)``. NaN where the area is below three of
         its standard errors: what is not there has no lattice.
         ``strain_systematic``: what the angle's error of the calibration adds to all values alike.
+        ``strain_stderr_calibration``, ``a_stderr_calibration`` ... (species): what scale and angle
+        together add, correlated as they are, where the calibration carries its covariance.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         cell = np.array([getattr(structure_data(str(c.species), library), axis) for c in phases])
         out[axis] = (dims, cell * (1.0 + e), {"units": "angstrom"})
         out[f"{axis}_stderr"] = (dims, cell * s, {"units": "angstrom"})
-    return out
+    return with_calibration_error(out, phases, fit.attrs)
 
 
 def library_energy(species: str, energy: float, attrs: Any, library: Library) -> float:

@@ -23,7 +23,10 @@ from ._edxrd_correct import (
     mask,
     pile_up,
 )
+from ._edxrd_elements import SumElements, element, sum_elements
+from ._edxrd_flatness import flatness, plot_flatness, scale_of
 from ._edxrd_intensities import Intensities, intensities
+from ._edxrd_joint import Joint, joint, lines_of
 from ._edxrd_lattice import lattice, library_energy, texture
 from ._edxrd_model import Model, propose
 from ._edxrd_physics import Detector, Incident, measured_factors, phase_lines
@@ -33,7 +36,16 @@ from .base import Quantification, Quantity, Step, Technique
 if TYPE_CHECKING:
     from references import Library
 
-__all__ = ["TECHNIQUE", "lattice", "texture"]
+__all__ = [
+    "TECHNIQUE",
+    "element",
+    "flatness",
+    "lattice",
+    "lines_of",
+    "plot_flatness",
+    "scale_of",
+    "texture",
+]
 
 TEXTURE = (
     "Amounts hold for an untextured powder with many grains in the gauge: fit once with "
@@ -144,6 +156,7 @@ TECHNIQUE = Technique(
         "known": Step(Known, known),
         "sources": Step(Sources, sources),
         "standard": Step(StandardPowder, standard),
+        "joint": Step(Joint, joint),
     },
     corrections={
         "dead_time": Step(DeadTime, dead_time),
@@ -151,6 +164,7 @@ TECHNIQUE = Technique(
         "intensities": Step(Intensities, intensities),
         "pile_up": Step(PileUp, pile_up),
         "mask": Step(Mask, mask),
+        "sum_elements": Step(SumElements, sum_elements),
     },
     settings=Model,
     propose=propose,

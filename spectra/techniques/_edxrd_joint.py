@@ -1,0 +1,580 @@
+"""Calibration of EDXRD in one fit: energy scale, angle and detector widths from all lines at once.
+
+The lines are looked for in the counts with what is known so far, fitted one by one (centroids and
+widths do not depend on the scale), and `_edxrd_solve.solve` finds the scale, the angle, noise and
+Fano factor with their covariance. Neither a header's scale nor its angle is more than a start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from pydantic import Field
+
+from ..convention import where
+from ..errors import CalibrationError
+from ._edxrd_axis import channels_of, energy_of, header_scale, on_energy
+from ._edxrd_calibrate import SOURCES, STANDARDS, Group, Standard, reflections_of, total
+from ._edxrd_covariance import Covariance
+from ._edxrd_lines import Line, fit_line, significance
+from ._edxrd_physics import (
+    FLUORESCENCE,
+    GE_KA,
+    GE_KB,
+    HC,
+    Detector,
+    bragg_energy,
+    escape_fraction,
+    two_theta,
+)
+from ._edxrd_solve import Datum, Solution, solve
+from .base import Settings
+
+Array = npt.NDArray[np.float64]
+_REACH = 2.6
+"""Half width of the window of a line of known energy, in widths: far enough for tail and step."""
+_CLEAR = 30.0
+"""Area over its error above which the width of a line is fitted too."""
+
+
+class MeasuredLine(Settings):
+    """A line found in another spectrum of the same electronics."""
+
+    label: str = Field("", description="what emits it")
+    energy: float = Field(gt=0, description="its energy, keV")
+    channel: float = Field(description="where it was found")
+    stderr: float = Field(gt=0, description="standard error of the channel")
+    fwhm: float = Field(0.0, ge=0, description="its full width at half maximum, channels")
+    fwhm_stderr: float = Field(0.0, ge=0, description="standard error of it; 0 ignores the width")
+
+
+class Joint(Settings):
+    """Energy scale, scattering angle, noise and Fano factor in one fit."""
+
+    standard: Literal["Au", "CeO2", "LaB6", "Si", "Fe", "W"] | None = Field(
+        None, description="certified powder in the beam; none fits no angle"
+    )
+    a: float | None = Field(None, gt=0, description="its lattice parameter, angstrom, if another")
+    sources: tuple[str, ...] = Field(
+        (), description=f"what emits in this spectrum: {', '.join(SOURCES)}"
+    )
+    lines: tuple[float, ...] = Field((), description="further single lines, keV")
+    measured: tuple[MeasuredLine, ...] = Field(
+        (), description="lines of another spectrum of the same electronics: edxrd.lines_of(other)"
+    )
+    drift_keV: float = Field(
+        0.005, gt=0, description="how far the scale may have moved since that spectrum"
+    )
+    guess: tuple[float, float] | tuple[float, float, float] | None = Field(
+        None, description="approximate c0, c1 (and c2) in keV; none takes the one calibrated, or "
+        "the header's, or that of the other spectrum"
+    )  # fmt: skip
+    guess_deg: float | None = Field(
+        None, gt=0, lt=180, description="approximate angle, deg; none tries 1.5 to 40 degrees"
+    )
+    search: float = Field(0.01, gt=0, le=0.1, description="largest relative error of guess_deg")
+    search_keV: float = Field(1.0, gt=0, description="how far a line may lie from the guess")
+    degree: Literal[1, 2] = Field(2, description="degree of the polynomial from channel to energy")
+    low_keV: float = Field(0.0, ge=0, description="no lines below this energy")
+    high_keV: float = Field(1e4, gt=0, description="no lines above this energy")
+    skip_keV: tuple[float, ...] = Field(
+        (), description="energies beside which no line is used, keV"
+    )
+
+
+def _known_names(settings: Joint) -> None:
+    unknown = [s for s in settings.sources if s not in SOURCES]
+    if unknown:
+        raise CalibrationError(f"sources: {unknown[0]!r}: allowed: {', '.join(SOURCES)}")
+
+
+def joint(ds: xr.Dataset, settings: Joint) -> xr.Dataset:
+    """Calibrate a spectrum with all its lines in one fit.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+        Counts that know their channels. Outer dims are summed for the fit, but for ``detector``:
+        its elements are calibrated one by one (see `_edxrd_elements`).
+    settings : Joint
+
+    Returns
+    -------
+    xr.Dataset
+        On ``photon_energy``, with attrs ``c0_keV``, ``c1_keV``, ``c2_keV``, ``two_theta_deg``,
+        ``noise_keV``, ``fano``, ``divergence``; ``calibration_covariance`` (JSON: names, values,
+        matrix); ``energy_lines`` and ``two_theta_lines`` (see `_edxrd_flatness.flatness`).
+
+    Raises
+    ------
+    CalibrationError
+        If no start is known or too few lines are found.
+    """
+    _known_names(settings)
+    if "detector" in ds["intensity"].dims:
+        from ._edxrd_elements import each_element
+
+        def one_element(one: xr.Dataset, skip: tuple[float, ...]) -> xr.Dataset:
+            told = settings.model_copy(update={"skip_keV": (*settings.skip_keV, *skip)})
+            return joint(one, told)
+
+        return each_element(ds, one_element)
+    channel, counts = channels_of(ds), total(ds)
+    powder = _powder(settings)
+    guess = _start(ds, settings)
+    drift = settings.drift_keV
+    elsewhere = [
+        Datum("elsewhere", m.label, m.energy, m.channel, m.stderr, m.fwhm, m.fwhm_stderr)
+        for m in settings.measured
+    ]
+    detector = resolution(channel, counts, guess) or Detector.of(ds.attrs)
+    angle = settings.guess_deg or ds.attrs.get("two_theta_deg")
+    angle = angle or ds.attrs.get("header_two_theta_deg")
+    if powder is not None:
+        angle = find_angle(
+            channel, counts, guess, powder, detector, angle, settings.search, settings, where(ds)
+        )
+    found = None
+    search = settings.search_keV
+    for turn in range(3):
+        avoid = [*_expected(channel, guess, powder, angle), *settings.skip_keV]
+        lines = source_lines(
+            channel, counts, guess, detector, settings, search, avoid, narrow=turn > 0
+        )
+        data = [*elsewhere, *lines]
+        if powder is not None and angle is not None:
+            data += reflections(channel, counts, guess, angle, powder, detector, settings, data)
+        _enough(ds, data, settings)
+        found = solve(
+            data,
+            guess,
+            angle,
+            degree=settings.degree,
+            drift_keV=drift,
+            noise_keV=detector.noise_keV,
+        )
+        guess = tuple(found.values[f"c{i}"] for i in range(3))
+        search = min(search, 0.4)
+        if powder is not None:
+            angle = found.values["two_theta"]
+        detector = Detector(
+            found.values["noise_keV"], found.values["fano"], found.values["divergence"]
+        )
+    assert found is not None
+    return _recorded(ds, data, found, settings)
+
+
+def _powder(settings: Joint) -> Standard | None:
+    if settings.standard is None:
+        return None
+    powder = STANDARDS[settings.standard]
+    return powder if settings.a is None else Standard(settings.a, powder.centering)
+
+
+def _start(ds: xr.Dataset, settings: Joint) -> tuple[float, ...]:
+    if settings.guess is not None:
+        return settings.guess
+    if ds.attrs.get("energy_calibration"):
+        return tuple(float(ds.attrs[f"c{i}_keV"]) for i in range(3))
+    header = header_scale(ds)
+    if header is not None:
+        return header
+    if len(settings.measured) > 1:
+        ch = [m.channel for m in settings.measured]
+        fit = np.polynomial.Polynomial.fit(ch, [m.energy for m in settings.measured], 1).convert()
+        return float(fit.coef[0]), float(fit.coef[1])
+    raise CalibrationError(
+        f"{where(ds)}: the file has no energy scale to start from; give guess=(c0, c1) in keV"
+    )
+
+
+def _expected(
+    channel: Array, guess: tuple[float, ...], powder: Standard | None, angle: float | None
+) -> Array:
+    """Energies of the standard's reflections in range."""
+    if powder is None or angle is None:
+        return np.zeros(0)
+    top = float(energy_of(channel[-1:], guess)[0])
+    return bragg_energy(reflections_of(powder, float(bragg_energy(top, angle)))[1], angle)
+
+
+def _enough(ds: xr.Dataset, data: Sequence[Datum], settings: Joint) -> None:
+    fixed = sum(d.kind != "reflection" for d in data)
+    found = len(data) - fixed
+    if settings.standard and found < 3:
+        raise CalibrationError(
+            f"{where(ds)}: {found} reflections of {settings.standard} found, 3 are the least; "
+            "check the standard, guess_deg and the energy scale, or raise search"
+        )
+    if fixed < 1 and settings.standard:
+        raise CalibrationError(
+            f"{where(ds)}: no line of known energy found: reflections alone cannot tell the energy "
+            "scale from the angle; name sources (fluorescence too), lines, or measured ones"
+        )
+    least = settings.degree + 1 + bool(settings.standard)
+    if len(data) < least:
+        raise CalibrationError(
+            f"{where(ds)}: {len(data)} lines found, {least} are the least for degree "
+            f"{settings.degree}; check sources and guess, lower degree, or raise search_keV"
+        )
+
+
+def groups_of(
+    names: Sequence[str], lines: Sequence[float], detector: Detector
+) -> list[tuple[str, Group]]:
+    """Return named groups of lines as this detector cannot resolve them.
+
+    Kb2 joins Kb1,3 where it lies within 2.5 widths: left out, it would pull the centroid (50 eV
+    for silver on a detector of 0.65 keV).
+    """
+    made: list[tuple[str, Group]] = []
+    for name in names:
+        groups = SOURCES[name]
+        element = {"109Cd": "Ag"}.get(name, name)
+        for number, group in enumerate(groups):
+            if number == 1 and element in FLUORESCENCE:
+                beta, last = FLUORESCENCE[element][2], FLUORESCENCE[element][4]
+                if last[0] - beta[0] < 2.5 * float(detector.fwhm(beta[0], fluorescence=True)):
+                    group = (*group, (last[0], last[1] / beta[1]))
+            made.append((name, group))
+    return made + [("line", ((e, 1.0),)) for e in lines]
+
+
+def resolution(channel: Array, counts: Array, guess: tuple[float, ...]) -> Detector | None:
+    """Return a detector as wide as most of the clear single lines of a spectrum, whatever they are.
+
+    Lines are looked for with filters of several widths; a width counts where the line fitted there
+    has it. None if fewer than two lines are clear.
+    """
+    energy = energy_of(channel, guess)
+    per = np.maximum(np.gradient(energy), 1e-9)
+    best: list[float] = []
+    for noise in (0.08, 0.13, 0.2, 0.33, 0.55, 0.9):
+        detector = Detector(noise_keV=noise)
+        z = _significance(channel, counts, guess, detector)
+        tops = np.flatnonzero((z[1:-1] > z[:-2]) & (z[1:-1] >= z[2:]) & (z[1:-1] > 15.0)) + 1
+        own = []
+        for k in tops[np.argsort(-z[tops])][:16]:
+            width = float(detector.fwhm(energy[k]) / per[k])
+            line = fit_line(channel, counts, float(channel[k]), width, least=20.0)
+            if line is not None and abs(np.log(line.fwhm / width)) < 0.3:
+                fano2 = float(detector.fwhm(energy[k])) ** 2 - noise**2
+                own.append(float(np.sqrt(max((line.fwhm * per[k]) ** 2 - fano2, 0.05**2))))
+        if len(own) > len(best):
+            best = own
+    return Detector(noise_keV=float(np.percentile(best, 30))) if len(best) > 1 else None
+
+
+def _significance(
+    channel: Array, counts: Array, guess: tuple[float, ...], detector: Detector
+) -> Array:
+    energy = energy_of(channel, guess)
+    per = np.maximum(np.gradient(energy), 1e-9)
+    return significance(counts, detector.fwhm(energy.clip(1.0)) / per)
+
+
+def source_lines(
+    channel: Array,
+    counts: Array,
+    guess: tuple[float, ...],
+    detector: Detector,
+    settings: Joint,
+    search_keV: float,
+    avoid: Sequence[float] = (),
+    *,
+    narrow: bool,
+) -> list[Datum]:
+    """Return every line of known energy that is in the counts.
+
+    Lines on one of the energies to ``avoid`` (reflections of the standard) are left out.
+
+    Widths are fitted where a line is strong; those of weak ones are held at the detector's, since
+    a free width lets a weak line wander.
+    """
+    energy = energy_of(channel, guess)
+    low, high = max(settings.low_keV, energy[0]), min(settings.high_keV, energy[-1])
+    found: list[Datum] = []
+    for label, full in groups_of(settings.sources, settings.lines, detector):
+        group, reach = _clear_of(full, np.asarray(avoid, float), detector)
+        if not group or not low < group[0][0] < high:
+            continue
+        place = group[0][0]
+        width = float(detector.fwhm(place, fluorescence=True))
+        per = float(np.interp(place, energy, np.gradient(energy)))
+        at = float(np.interp(place, energy, channel))
+        tied = [((e - place) / per, w / group[0][1]) for e, w in group]
+        local = np.abs(channel - at) < (search_keV + 3.0 * width) / per
+        if local.sum() < 9:
+            continue
+        z = significance(counts[local], np.full(local.sum(), width / per), tied)
+        z[np.abs(channel[local] - at) > search_keV / per] = -np.inf
+        top = int(np.argmax(z))
+        if z[top] < 5.0:
+            continue
+        start = float(channel[local][top])
+        line = _fitted(channel, counts, start, width / per, tied, reach, narrow)
+        if line is not None:
+            found.append(_datum("line", label, place, line))
+    return found
+
+
+def _clear_of(group: Group, avoid: Array, detector: Detector) -> tuple[Group, float]:
+    """Return the members of a group that no reflection disturbs, and how far a window may reach."""
+    width = float(detector.fwhm(group[0][0], fluorescence=True))
+    if not avoid.size:
+        return group, _REACH
+    disturbed = [bool(np.min(np.abs(avoid - e)) < 1.5 * width) for e, _ in group]
+    apart = max(e for e, _ in group) - min(e for e, _ in group)
+    if any(disturbed) and (all(disturbed) or apart < 3.0 * width):
+        return (), 0.0
+    # what is disturbed stays outside the window of the rest
+    gone = np.array([e for (e, _), bad in zip(group, disturbed, strict=True) if bad])
+    kept = tuple(line for line, bad in zip(group, disturbed, strict=True) if not bad)
+    others = np.concatenate([avoid, gone])
+    low, high = min(e for e, _ in kept), max(e for e, _ in kept)
+    if np.any((others > low) & (others < high)):
+        return (), 0.0
+    gap = float(np.min(np.minimum(np.abs(others - low), np.abs(others - high))))
+    reach = min(_REACH, gap / width - 0.8)
+    return (kept, reach) if reach > 0.9 else ((), 0.0)
+
+
+def _fitted(
+    channel: Array,
+    counts: Array,
+    at: float,
+    width: float,
+    tied: Sequence[tuple[float, float]],
+    reach: float,
+    narrow: bool,
+) -> Line | None:
+    line = fit_line(channel, counts, at, width, tied, reach=reach)
+    if line is None or line.area < _CLEAR * line.area_stderr:
+        return fit_line(channel, counts, at, width, tied, reach=reach, hold_width=True)
+    if not narrow:  # the window follows the width found
+        line = fit_line(channel, counts, line.center, line.fwhm, tied, reach=reach) or line
+    return line
+
+
+def _datum(kind: str, label: str, known: float, line: Line) -> Datum:
+    return Datum(
+        kind, label, known, line.center, line.center_stderr, line.fwhm, line.fwhm_stderr, line.area
+    )
+
+
+def find_angle(
+    channel: Array,
+    counts: Array,
+    guess: tuple[float, ...],
+    powder: Standard,
+    detector: Detector,
+    start: float | None,
+    search: float,
+    settings: Joint,
+    place: str,
+) -> float:
+    """Return the angle at which the standard's reflections meet the most lines of the spectrum.
+
+    Raises
+    ------
+    CalibrationError
+        If no angle stands out, or two do.
+    """
+    energy = energy_of(channel, guess)
+    z = _significance(channel, counts, guess, detector)
+    z = 4.0 * np.arcsinh(np.maximum(z, -2.0) / 4.0)  # one strong line must not decide
+    used = np.cumsum(counts) / max(float(counts.sum()), 1.0)
+    first, last = (int(k) for k in np.searchsorted(used, [1e-3, 0.999]))
+    low = max(float(energy[first]), settings.low_keV, 8.0)
+    high = min(float(energy[min(last, energy.size - 1)]), settings.high_keV)
+    lines = [e for name in settings.sources if name in SOURCES for g in SOURCES[name] for e, _ in g]
+    for e in (*lines, *settings.lines, *settings.skip_keV):
+        z[np.abs(energy - e) < 1.2 * float(detector.fwhm(e))] = 0.0  # known to be something else
+    wide = (1.5, 40.0) if start is None else (start * (1 - search), start * (1 + search))
+    trial = np.exp(np.arange(np.log(wide[0]), np.log(wide[1]) + 3e-4, 3e-4))
+    score = np.zeros(trial.size)
+    _, d = reflections_of(powder, float(bragg_energy(high, wide[1])))
+    for k, angle in enumerate(trial):
+        at = bragg_energy(d, float(angle))
+        at = at[(at > low) & (at < high)][:14]
+        if at.size >= 3:
+            score[k] = float(np.interp(at, energy, z).sum()) / np.sqrt(at.size)
+    top = int(np.argmax(score))
+    away = np.abs(np.log(trial / trial[top])) > 0.02
+    second = float(score[away].max()) if away.any() else 0.0
+    if score[top] <= 0.0 or (start is None and second > 0.8 * score[top]):
+        raise CalibrationError(
+            f"{place}: no angle at which the lines are those of the standard; give guess_deg and "
+            "check the standard and the energy scale"
+        )
+    return float(trial[top])
+
+
+def reflections(
+    channel: Array,
+    counts: Array,
+    guess: tuple[float, ...],
+    angle: float,
+    powder: Standard,
+    detector: Detector,
+    settings: Joint,
+    others: Sequence[Datum],
+) -> list[Datum]:
+    """Return every reflection of a standard that stands alone."""
+    energy = energy_of(channel, guess)
+    top = min(float(energy[-1]), settings.high_keV)
+    hkl, d = reflections_of(powder, float(bragg_energy(top, angle)))
+    expected = bragg_energy(d, angle)
+    elements = [s for s in settings.sources if s in FLUORESCENCE]
+    own = [e for name in elements for e, _ in FLUORESCENCE[name]]
+    own += [o.known for o in others if o.kind == "line"]
+    alone = np.array([*own, *settings.skip_keV], float)
+    rows: list[tuple[Datum, float]] = []
+    for index, (h, spacing, place) in enumerate(zip(hkl, d, expected, strict=True)):
+        width = float(detector.fwhm(place))
+        gap = np.abs(np.concatenate([np.delete(expected, index), alone]) - place)
+        if place < max(settings.low_keV, float(energy[0])) or (gap.size and gap.min() < 2 * width):
+            continue
+        reach = float(min(2.2, max(1.3, gap.min() / width - 0.9))) if gap.size else 2.2
+        per = float(np.interp(place, energy, np.gradient(energy)))
+        at = float(np.interp(place, energy, channel))
+        local = np.abs(channel - at) < 3.5 * width / per
+        if local.sum() < 9:
+            continue
+        z = significance(counts[local], np.full(local.sum(), width / per))
+        z[np.abs(channel[local] - at) > 0.8 * width / per] = -np.inf
+        best = int(np.argmax(z))
+        if z[best] < 6.0:
+            continue
+        line = fit_line(channel, counts, float(channel[local][best]), width / per, reach=reach)
+        if line is None or line.fwhm * per > 1.8 * width or line.area < 8.0 * line.area_stderr:
+            continue
+        label = " ".join(map(str, h))
+        rows.append((_datum("reflection", label, float(spacing), line), float(place)))
+    return [row for row, place in rows if not _on_escape(row, place, rows, detector)]
+
+
+def _on_escape(
+    row: Datum, place: float, rows: Sequence[tuple[Datum, float]], detector: Detector
+) -> bool:
+    """Whether an escape line of more than 2 % of this line lies within its width."""
+    for other, energy in rows:
+        for loss, share in ((GE_KA, 0.88), (GE_KB, 0.12)):
+            if abs(energy - loss - place) < float(detector.fwhm(place)):
+                lost = share * float(escape_fraction(energy)) * other.area
+                if lost > 0.02 * row.area:
+                    return True
+    return False
+
+
+def _recorded(
+    ds: xr.Dataset, data: Sequence[Datum], found: Solution, settings: Joint
+) -> xr.Dataset:
+    """Put the result on the spectrum."""
+    v = found.values
+    out = on_energy(ds.copy(deep=False), (v["c0"], v["c1"], v["c2"]))
+    out.attrs.update(noise_keV=v["noise_keV"], fano=v["fano"])
+    for old in ("two_theta_lines", "two_theta_slope", "two_theta_slope_stderr"):
+        out.attrs.pop(old, None)
+    covariance = Covariance.of_solution(found)
+    rows: list[dict[str, Any]] = []
+    angles: list[dict[str, Any]] = []
+    for d, r, s, used in zip(data, found.residual, found.sigma, found.used, strict=True):
+        if d.kind == "reflection":
+            half = np.radians(v["two_theta"]) / 2.0
+            energy = float(HC / (2.0 * d.known * np.sin(half)) + r)
+            value = float(two_theta(d.known, energy))
+            to_deg = 2.0 * np.degrees(np.tan(half)) / energy  # deg per keV
+            angles.append(
+                {"hkl": [int(i) for i in d.label.split()], "energy": energy, "two_theta": value,
+                 "stderr": float(s * to_deg), "residual": float(r), "used": bool(used)}
+            )  # fmt: skip
+            continue
+        rows.append(
+            {"label": d.label, "energy": d.known, "channel": d.channel, "stderr": d.stderr,
+             "fwhm": d.fwhm, "fwhm_stderr": d.fwhm_stderr, "residual": float(r),
+             "residual_stderr": float(s), "used": bool(used), "elsewhere": d.kind == "elsewhere"}
+        )  # fmt: skip
+    out.attrs["energy_lines"] = json.dumps(rows)
+    out.attrs["energy_covariance"] = json.dumps(found.covariance[:3, :3].tolist())
+    kept = [abs(r["residual"]) for r in rows if r["used"]]
+    text = f"energy from {len(kept)} lines, largest residual {1e3 * max(kept, default=0.0):.1f} eV"
+    if angles:
+        covariance_deg = float(np.sqrt(found.covariance[3, 3]))
+        out.attrs.update(
+            two_theta_deg=v["two_theta"],
+            two_theta_stderr=covariance_deg,
+            divergence=v["divergence"],
+            two_theta_lines=json.dumps(angles),
+        )
+        slope, error, scatter = _slope(angles)
+        out.attrs.update(
+            two_theta_slope=slope, two_theta_slope_stderr=error, two_theta_scatter=scatter
+        )
+        text += (
+            f" and {sum(a['used'] for a in angles)} reflections of {settings.standard} in one fit"
+        )
+    out.attrs["energy_calibration"] = text
+    if angles:
+        text += (
+            f"; 2theta {v['two_theta']:.4f} +- {covariance_deg:.4f} deg, scatter {scatter:.4f}, "
+            f"slope {slope:.1e} +- {error:.0e} deg/keV"
+        )
+    elif "two_theta_deg" in ds.attrs:
+        text += f"; 2theta {float(ds.attrs['two_theta_deg']):g} deg"
+    out.attrs["calibration"] = text
+    out.attrs["calibration_covariance"] = covariance.text()
+    if settings.measured:
+        out.attrs["energy_drift_keV"] = found.drift[0]
+    return out
+
+
+def _slope(angles: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
+    """Slope of 2theta against energy (deg/keV), its error, and the scatter (deg)."""
+    used = [a for a in angles if a["used"]]
+    e = np.array([a["energy"] for a in used])
+    v = np.array([a["two_theta"] for a in used])
+    w = 1.0 / np.maximum(np.array([a["stderr"] for a in used]), 1e-9) ** 2
+    centred = e - np.sum(w * e) / w.sum()
+    spread = float(np.sum(w * centred**2))
+    slope = float(np.sum(w * centred * v) / spread) if spread > 0.0 else 0.0
+    return slope, float(spread**-0.5) if spread > 0.0 else np.inf, float(np.std(v))
+
+
+def lines_of(ds: xr.Dataset) -> list[dict[str, Any]]:
+    """Return the lines of known energy found in a calibrated spectrum, for ``measured`` of another.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+        Calibrated with ``joint`` or ``sources``.
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    CalibrationError
+        If it holds none.
+    """
+    rows = json.loads(str(ds.attrs.get("energy_lines", "[]")))
+    rows = [r for r in rows if r.get("used", True) and not r.get("elsewhere")]
+    if not rows:
+        raise CalibrationError(f"{where(ds)}: no lines of known energy; calibrate with sources")
+    return [
+        {
+            "label": str(r.get("label", "")),
+            "energy": r["energy"],
+            "channel": r["channel"],
+            "stderr": max(r["stderr"], 1e-6),
+            "fwhm": r.get("fwhm", 0.0),
+            "fwhm_stderr": r.get("fwhm_stderr", 0.0),
+        }
+        for r in rows
+    ]
