@@ -186,6 +186,24 @@ def test_bands_cover_and_totals_are_unbiased(kind):
     assert 0.75 < pull.std() < 1.25
 
 
+@pytest.mark.parametrize("kind", ["waves", "front"])
+def test_draws_of_the_posterior_cover_too(kind):
+    ds, layer, detector, truth = simulated(40, 3, kind)
+    found = depth_profile(ds, [layer], detector, method="posterior", kernels=False, stopping=0.0)
+    inside = (found["low"].values <= truth) & (truth <= found["high"].values)
+    assert 0.93 <= inside.mean() <= 0.98
+    assert found.attrs["method"] == "posterior"
+    total = truth.sum(axis=1) * 560.0 / 60
+    pull = (found["total"].values - total) / found["total_stderr"].values
+    assert 0.7 < pull.std() < 1.3
+    smooth = depth_profile(ds, [layer], detector, kernels=False, stopping=0.0)
+    apart = found["lithium"] - smooth["lithium"]
+    assert np.abs(apart / smooth["stderr"]).mean() < 0.5
+    # The same again gives the same numbers.
+    again = depth_profile(ds, [layer], detector, method="posterior", kernels=False, stopping=0.0)
+    np.testing.assert_array_equal(found["high"], again["high"])
+
+
 def test_five_hundred_spectra_within_the_time():
     ds, layer, detector, _ = simulated(500, 5, "front")
     start = time.perf_counter()

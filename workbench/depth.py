@@ -21,9 +21,10 @@ from spectra.techniques._ndp_response import Detector, Layer, leaving, lithium_p
 from spectra.techniques._ndp_stopping import ALPHA, TRITON, Ion, Table
 
 from . import depth_matrix as matrix
-from .depth_bands import read, systematic, together
+from .depth_bands import from_draws, read, systematic, together
 from .depth_growth import inverted
 from .depth_matrix import System, Task
+from .depth_sample import sample
 from .depth_solve import Choice, Solution, choose, solve
 from .provenance import stamp
 from .steps import record
@@ -44,6 +45,7 @@ BANDS = (
 )
 
 _MOST = 200
+_DRAWS, _BURN, _SEED = 200, 30, 20120
 
 
 def depth_profile(
@@ -51,7 +53,7 @@ def depth_profile(
     layers: Sequence[Layer | Mapping[str, Any]],
     detector: Detector | Mapping[str, Any] | None = None,
     ions: Literal["tritons", "both"] = "both",
-    method: Literal["tikhonov", "naive"] = "tikhonov",
+    method: Literal["tikhonov", "posterior", "naive"] = "tikhonov",
     weight: float | Choice = "evidence",
     cells: int = 60,
     background: Literal["none", "constant"] = "constant",
@@ -78,7 +80,9 @@ def depth_profile(
     ions : str
         ``"both"``: tritons and alphas of one profile; ``"tritons"``: where alphas do not get out.
     method : str
-        ``"tikhonov"``, or ``"naive"``: each channel turned into a depth, for comparison only.
+        ``"tikhonov"``; ``"posterior"``: 200 draws of the non-negative posterior around it, and of
+        the weight unless that is a number (`depth_sample.sample`), whose mean and quantiles are
+        returned; or ``"naive"``: each channel turned into a depth, for comparison only.
     weight : float or str
         Of the penalty, one for the series: a number, or how to choose it (`depth_solve.choose`).
     cells : int
@@ -159,7 +163,7 @@ def depth_profile(
         if task.grid.growing >= 0:
             raise ModelError(f"{where(ds)}: method 'naive' takes no layer that grows")
         return _dress(ds, _naive(task), task, NAIVE, given)
-    out = _tikhonov(task, weight, shift_keV, tables, stopping)
+    out = _regularised(task, method, weight, shift_keV, tables, stopping)
     if task.grid.growing >= 0:
         _grown(out, task)
     if not kernels:
@@ -189,8 +193,9 @@ def _task(
     return replace(task, grid=matrix.cut(where(ds), stack, cells, most))
 
 
-def _tikhonov(
+def _regularised(
     task: Task,
+    method: str,
     weight: float | Choice,
     shift_keV: float | Literal["fit"],
     tables: bool,
@@ -218,6 +223,12 @@ def _tikhonov(
         (lambda kinds: finder.parabola(kinds)[0]) if finder else None,
     )
     together(out, moves, task.grid, _sums(task))
+    if method == "posterior":
+        held = not isinstance(weight, str)
+        x, weights = sample(solved, made, _DRAWS, _BURN, held, _SEED)
+        draws = x[:, :, : task.grid.width.size] * made.unit
+        from_draws(out, draws, moves, task.grid, _sums(task), _SEED)
+        out["weight"] = float(np.median(weights))
     if tables:
         there = _Shift(task, solved.weight, "srim_95").move if finder else move
         out["systematic"] = again(task.kinds, there, "srim_95") - out["lithium"]

@@ -176,3 +176,43 @@ def together(found: dict[str, Any], moves: Array, grid: Grid, sums: Array) -> No
     found["total_stderr"] = np.hypot(found["total_stderr_statistical"], total)
     found["low"] = np.maximum(content - _Z * found["stderr"], 0.0)
     found["high"] = content + _Z * found["stderr"]
+
+
+def from_draws(
+    found: dict[str, Any], draws: Array, moves: Array, grid: Grid, sums: Array, seed: int
+) -> None:
+    """Replace a solution by the mean, spread and quantiles of draws from its posterior.
+
+    Parameters
+    ----------
+    found : dict
+        Of `read` and `together`; changed.
+    draws : ndarray, shape (draws, n, cells)
+        Contents, nmol/ug.
+    moves : ndarray, shape (errors, n, cells)
+        Of `systematic`: each draw gets its own size of each, the same for all spectra.
+    grid, sums
+        As in `together`.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    blind = ~np.isfinite(found["lithium"])
+    found["lithium"] = np.where(blind, np.nan, draws.mean(axis=0))
+    found["stderr_statistical"] = np.where(blind, np.nan, draws.std(axis=0))
+    found["total_stderr_statistical"] = (draws @ grid.width).std(axis=0)
+    sizes = rng.standard_normal((draws.shape[0], moves.shape[0]))
+    moved = np.maximum(draws + np.einsum("de,enc->dnc", sizes, moves), 0.0)
+    found["stderr"] = np.hypot(found["stderr_statistical"], found["stderr_systematic"])
+    found["total_stderr"] = np.hypot(
+        found["total_stderr_statistical"], found["total_stderr_systematic"]
+    )
+    low, high = np.quantile(moved, [0.025, 0.975], axis=0)
+    found["low"], found["high"] = np.where(blind, np.nan, low), np.where(blind, np.nan, high)
+    per = sums * grid.width
+    by = draws @ per.T
+    found["by_species"] = found["lithium"] @ per.T
+    away = by - by.mean(axis=0)
+    parts = moves @ per.T
+    found["by_species_covar"] = np.einsum("dns,dnt->nst", away, away) / (
+        draws.shape[0] - 1
+    ) + np.einsum("ens,ent->nst", parts, parts)

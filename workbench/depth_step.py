@@ -24,7 +24,9 @@ class Profile(Settings):
     layers: tuple[Layer, ...] = Field(min_length=1, description="from the detector inwards")
     detector: Detector = Field(Detector(), description="resolution, dead layer, cone")
     ions: Literal["tritons", "both"] = Field("both", description="which particles get out")
-    method: Literal["tikhonov", "naive"] = Field("tikhonov", description="how counts are inverted")
+    method: Literal["tikhonov", "posterior", "naive"] = Field(
+        "tikhonov", description="how counts are inverted"
+    )
     weight: float | Choice = Field("evidence", description="of smoothness, or how to choose it")
     cells: int = Field(60, ge=8, le=200, description="depth cells")
     background: Literal["none", "constant"] = Field("constant", description="co-fitted level")
