@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spectra.errors import FormatError
+from spectra.formats._biologic_modules import read_modules
 from spectra.formats.registry import read
 from tests.shared_data import data
 
@@ -20,19 +21,19 @@ PAIRS = "echem/biologic_mpr_mpt_pairs"
         ("gcpl.pr_182.1", "cycling", 2533),
         ("ca.issue_149", "cycling", 80),
         ("cp.issue_61", "cycling", 312),
+        ("cv.issue_149", "voltammetry", 5930),
         ("mb.issue_95", "cycling", 33),
         ("peis.issue_149", "impedance", 84),
         ("geis.issue_149", "impedance", 84),
     ],
 )
 def test_binary_and_text_agree(name, technique, rows):
-    pytest.importorskip("galvani")
     binary = read(data(f"{PAIRS}/{name}.mpr"))["cell"]
     text = read(data(f"{PAIRS}/{name}.mpt"))["cell"]
     for ds in (binary, text):
         assert ds.attrs["technique"] == technique
         assert next(iter(ds.sizes.values())) == rows
-    if technique == "cycling":
+    if technique != "impedance":
         np.testing.assert_allclose(binary.time, text.time, rtol=1e-6, atol=1e-9)
     else:
         assert int(binary.spectrum.max()) == 3
@@ -45,7 +46,6 @@ def test_binary_and_text_agree(name, technique, rows):
 
 
 def test_mean_current_from_charge_is_the_exported_one():
-    pytest.importorskip("galvani")
     binary = read(data(f"{PAIRS}/gcpl.issue_149.mpr"))["cell"].current
     text = read(data(f"{PAIRS}/gcpl.issue_149.mpt"))["cell"].current
     assert np.nanmax(np.abs(text)) == pytest.approx(0.03, rel=0.02)
@@ -54,7 +54,6 @@ def test_mean_current_from_charge_is_the_exported_one():
 
 
 def test_operando_impedance_has_45_spectra_and_charge_is_right():
-    pytest.importorskip("galvani")
     folder = "echem/operando_LiLi_TEGDME"
     eis = read(data(f"{folder}/LiLi_TEGDME_02_GEIS_C05.mpr"))["cell"]
     assert int(eis.spectrum.max()) + 1 == 45
@@ -71,7 +70,6 @@ def test_decimal_comma_and_locale_read_alike():
 
 
 def test_truncated_files_are_one_line(tmp_path):
-    pytest.importorskip("galvani")
     for suffix in ("mpr", "mpt"):
         raw = data(f"{PAIRS}/gcpl.issue_149.{suffix}").read_bytes()
         cut = tmp_path / f"cut.{suffix}"
@@ -80,3 +78,118 @@ def test_truncated_files_are_one_line(tmp_path):
             read(cut)
         assert "\n" not in str(error.value)
         assert "cut." in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["gcpl.issue_149", "cp.issue_61", "peis.issue_149", "ocv.issue_149"]
+)
+def test_columns_are_those_of_an_independent_reader(name):
+    galvani = pytest.importorskip("galvani")
+    path = data(f"{PAIRS}/{name}.mpr")
+    ours = read_modules(path.read_bytes(), path)
+    with path.open("rb") as stream:
+        theirs = galvani.BioLogic.MPRfile(stream)
+    for column in theirs.data.dtype.names:
+        key = column.replace("µ", "u")
+        np.testing.assert_array_equal(ours.columns[key], theirs.data[column].astype(float))
+    assert ours.start == theirs.timestamp.isoformat(timespec="milliseconds").removesuffix(".000")
+
+
+def test_an_unknown_column_is_skipped_by_its_width():
+    path = data(f"{PAIRS}/gcpl.issue_149.mpr")
+    raw = bytearray(path.read_bytes())
+    known = read_modules(bytes(raw), path).columns
+    at = raw.index(b"VMP data") + 59  # the data module's content, as EC-Lab 11.50 writes it
+    numbers = np.frombuffer(raw, ">u2", raw[at + 4], at + 5).copy()
+    changed = int(np.flatnonzero(numbers == 13)[0])  # (Q-Qo)/mA.h
+    raw[at + 5 + 2 * changed : at + 7 + 2 * changed] = (999).to_bytes(2, "big")
+    found = read_modules(bytes(raw), path)
+    assert found.skipped == (999,)
+    assert set(known) - set(found.columns) == {"(Q-Qo)/mA.h"}
+    for key, values in found.columns.items():
+        np.testing.assert_array_equal(values, known[key])
+
+
+def test_bytes_of_any_kind_are_one_line_or_data(tmp_path):
+    path = data(f"{PAIRS}/gcpl.issue_149.mpr")
+    raw, rng = path.read_bytes(), np.random.default_rng(3)
+    hurt = tmp_path / "hurt.mpr"
+    said = []
+    for _ in range(60):
+        damaged = bytearray(raw[: int(rng.integers(60, len(raw) + 1))])
+        for at in rng.integers(52, len(damaged), 4):
+            damaged[int(at)] = int(rng.integers(0, 256))
+        hurt.write_bytes(damaged)
+        try:
+            read(hurt)
+        except FormatError as error:
+            said.append(str(error))
+    assert said
+    assert all("hurt.mpr" in text and "\n" not in text for text in said)
+
+
+def test_voltammetry_is_known_by_the_technique():
+    for suffix in ("mpr", "mpt"):
+        ds = read(data(f"{PAIRS}/cv.issue_149.{suffix}"))["cell"]
+        assert ds.attrs["technique"] == "voltammetry"
+        assert int(ds.cycle.max()) == 3
+
+
+def test_a_bare_table_learns_from_the_files_beside_it():
+    folder = "echem/operando_LiLi_TEGDME"
+    ds = read(data(f"{folder}/LiLi_TEGDME_03_GCPL_C05.txt"))["cell"]
+    assert ds.sizes["time"] == 76807
+    assert float(ds.time[0]) == pytest.approx(907.6, abs=0.05)
+    assert float(ds.time[-1]) == pytest.approx(163243, abs=1)
+    # settings: 45 passes of one hour at 0.400 mA; loops split where the instrument says
+    assert int(ds.loop.max()) + 1 == 45
+    assert set(ds.current.values) == {0.4}
+    hours = [float(np.ptp(ds.time.values[ds.loop.values == k])) / 3600 for k in range(44)]
+    np.testing.assert_allclose(hours, 1.0, atol=0.01)
+    assert ds.attrs["start"] == "2023-08-11T12:40:15"
+    assert "LiLi_TEGDME.mps" in ds.attrs["current_origin"]
+    alone = read(data(f"{folder}/LiLi_TEGDME_03_GCPL_C05_LOOP.txt"))["loops"]
+    assert alone.first_row.values[:3].tolist() == [0, 709, 1104]
+
+
+def test_without_its_neighbours_a_bare_table_says_less(tmp_path):
+    raw = data("echem/operando_LiLi_TEGDME/LiLi_TEGDME_03_GCPL_C05.txt").read_bytes()
+    alone = tmp_path / "LiLi_TEGDME_03_GCPL_C05.txt"
+    alone.write_bytes(raw[:20000].rsplit(b"\r\n", 1)[0])
+    ds = read(alone)["cell"]
+    assert set(ds.data_vars) == {"voltage"}
+    assert "start" not in ds.attrs
+
+
+def test_settings_are_a_schedule_and_say_that_they_are_no_data():
+    ds = read(data("echem/operando_LiLi_TEGDME/LiLi_TEGDME.mps"))["settings"]
+    assert "not data" in ds.attrs["note"]
+    third = ds.isel(point=ds.technique_number.values == 3)
+    assert third.current.values.tolist() == [0.0, 0.4]
+    assert third.duration.values.tolist() == [0.0, 3600.0]
+    assert ds.attrs["repeats"] == 44
+
+
+def test_time_exported_as_dates(tmp_path):
+    path = tmp_path / "a.mpt"
+    path.write_text(
+        "BT-Lab ASCII FILE\nNb header lines : 6\n\nModulo Bat\n"
+        "Acquisition started on : 11/20/2024 11:38:41.707\n"
+        "Ns\ttime/s\tEcell/V\tI/mA\t(Q-Qo)/mA.h\tQ discharge/mA.h\tQ charge/mA.h\t\n"
+        "0\t11/20/2024 11:38:41.707\t4.1\t0\t0\t0\t0\n"
+        "1\t11/20/2024 11:38:48.171\t4.2\t4.4E+002\t1\t0\t1\n"
+    )
+    ds = read(path)["cell"]
+    np.testing.assert_allclose(ds.time, [0, 6.464])
+    assert ds.attrs["start"] == "2024-11-20T11:38:41.707000"
+    np.testing.assert_allclose(ds.charge_capacity, [0, 1])
+
+
+def test_a_table_without_header_lines(tmp_path):
+    path = tmp_path / "a.mpt"
+    path.write_text(
+        "mode\tNs\ttime/s\tEcell/V\tI/mA\t\n3\t0\t2,8E+005\t2,93\t0,5\n3\t0\t2,9E+005\t2,94\t0,5\n"
+    )
+    ds = read(path)["cell"]
+    np.testing.assert_allclose(ds.time, [2.8e5, 2.9e5])
+    np.testing.assert_allclose(ds.current, 0.5)

@@ -18,6 +18,7 @@ import xarray as xr
 from ..channels import channels
 from ..convention import Source
 from ..errors import ConventionError, FormatError
+from ._cell_assemble import numbered, running
 
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
@@ -47,7 +48,9 @@ _UNITS = {
 }
 
 
-def as_channels(columns: Columns, path: Path, src: Source, start: str) -> xr.Dataset:
+def as_channels(
+    columns: Columns, path: Path, src: Source, start: str, *, swept: bool | None = None
+) -> xr.Dataset:
     """Return the table as channels.
 
     Parameters
@@ -60,6 +63,8 @@ def as_channels(columns: Columns, path: Path, src: Source, start: str) -> xr.Dat
         Provenance.
     start : str
         ISO time of time 0, or empty.
+    swept : bool, optional
+        Whether the technique is a voltammetry, where the file says so.
 
     Raises
     ------
@@ -82,6 +87,10 @@ def as_channels(columns: Columns, path: Path, src: Source, start: str) -> xr.Dat
             mean = columns["dq/mA.h"] * 3600.0 / step
         found["current"] = (np.where(step > 0, mean, np.nan), "mA")
         attrs["current_origin"] = "charge between rows over time between rows"
+    for name, column in (("charge_capacity", "Q charge/mA.h"),
+                         ("discharge_capacity", "Q discharge/mA.h")):  # fmt: skip
+        if column in columns:
+            found[name] = (running(columns[column]), "mAh")
     if not found or (time is None and not spectra):
         listed = ", ".join(list(columns)[:12])
         raise FormatError(
@@ -90,7 +99,7 @@ def as_channels(columns: Columns, path: Path, src: Source, start: str) -> xr.Dat
     try:
         if spectra:
             frequency = found["frequency"][0]
-            found["spectrum"] = (_numbered(frequency), "1")
+            found["spectrum"] = (numbered(frequency), "1")
             found.pop("cycle", None)
             if time is not None:
                 found["time"] = (time, "s")
@@ -99,17 +108,28 @@ def as_channels(columns: Columns, path: Path, src: Source, start: str) -> xr.Dat
                 index, found, technique="impedance", along="point", attrs=attrs, source=src
             )
         assert time is not None
-        swept = "control/V" in columns and "cycle" in found and "Ns" not in columns
+        if swept is None:
+            swept = "control/V" in columns and "cycle" in found and "Ns" not in columns
         technique = "voltammetry" if swept else "cycling"
         return channels(time, found, technique=technique, attrs=attrs, source=src)
     except ConventionError as error:
         raise FormatError(str(error)) from None
 
 
-def _numbered(frequency: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return each row's spectrum: a new one starts where the sweep jumps back to its start."""
-    if frequency.size < 3:
-        return np.zeros(frequency.size)
-    steps = np.diff(frequency)
-    direction = np.sign(np.median(steps))
-    return np.concatenate([[0.0], np.cumsum(np.sign(steps) == -direction)])
+def with_loops(ds: xr.Dataset, first_rows: npt.NDArray[np.int64]) -> xr.Dataset:
+    """Return channels with every row's loop (pass through linked techniques) in ``loop``.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+        Channels of one file.
+    first_rows : ndarray of int
+        Row at which each loop begins; the last may be the number of rows.
+    """
+    (dim,) = ds.dims
+    rows = ds.sizes[dim]
+    inside = first_rows[(first_rows > 0) & (first_rows < rows)]
+    if not inside.size or np.any(np.diff(inside) <= 0):
+        return ds
+    number = np.searchsorted(inside, np.arange(rows), side="right")
+    return ds.assign(loop=(dim, number.astype(float), {"units": "1"}))
