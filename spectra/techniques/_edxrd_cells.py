@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from ..component import Component, Components
+from ._edxrd_strains import linear, relative, room, shifted, slopes, spread
 
 Array = npt.NDArray[np.float64]
-_BLOCK = 2000
 _GAIN = 25.0
 """Gain in chi-square, five standard errors, below which a cell stays as it is."""
+_SEEN = 100.0
+"""Gain of having the phase at all, ten standard errors, below which its cell stays."""
 
 
-def refined(ds: xr.Dataset, components: Components, largest: float) -> dict[str, float]:
+@dataclass(frozen=True)
+class Start:
+    """Where a phase's lines start, relative to the library, and how far they may move from there.
+
+    Parameters
+    ----------
+    factor : float
+        On the line positions.
+    low, high : float
+        Bounds of the further relative shift.
+    """
+
+    factor: float
+    low: float
+    high: float
+
+
+def refined(
+    ds: xr.Dataset, components: Components, largest: float, *, common: bool = True
+) -> dict[str, Start]:
     """Return the factor on the line positions of every phase that is clearly there.
 
     All areas are found by a linear fit in every spectrum; the spectra with the largest area of a
     phase, in standard errors, are summed and the phase's positions scaled until the sum is fitted
-    best, all areas free. Phases below thirty standard errors keep their positions (factor 1).
+    best, all areas free. Phases below ten standard errors keep their positions (factor 1).
+
+    With ``common`` the factors are then corrected for what all phases share from spectrum to
+    spectrum: phases are strongest at different times, and a drift of the scale between those times
+    would otherwise stay in the cells relative to each other (`_edxrd_strains.relative`).
 
     Parameters
     ----------
@@ -28,17 +55,19 @@ def refined(ds: xr.Dataset, components: Components, largest: float) -> dict[str,
         Phases with ``lines`` that scale with ``center``; backgrounds.
     largest : float
         Largest relative change.
+    common : bool
+        Whether all phases of a spectrum will share one strain.
 
     Returns
     -------
-    dict of str to float
-        By component name.
+    dict of str to Start
+        By component name; bounds from the spread over the spectra that show the phase clearly.
     """
     from ._edxrd_model import columns
 
     axis = ds["intensity"].dims[-1]
     x = ds[axis].values
-    y = np.nan_to_num(ds["intensity"].values.reshape(-1, x.size).astype(float))
+    y = ds["intensity"].values.reshape(-1, x.size)
     if "valid" in ds:
         seen = np.broadcast_to(ds["valid"], ds["intensity"].shape) if ds["valid"].ndim else None
         if seen is not None:
@@ -47,34 +76,49 @@ def refined(ds: xr.Dataset, components: Components, largest: float) -> dict[str,
     phases = [k for k, c in enumerate(components) if c.species is not None and c.lines]
     factors = {components.items[k].name: 1.0 for k in phases}
     basis = columns(components, x)
+    weight = 1.0 / np.maximum(np.nan_to_num(np.nanmean(y, axis=0)), 0.5)
+    area, error = linear(basis, y, weight)
     for round_ in range(2):
-        area, error = _areas(basis, y)
         for k in phases:
             c = components.items[k]
             score = area[:, k] / error[:, k]
             top = np.argsort(-score)[: max(1, len(score) // 50)]
-            total = y[top].sum(axis=0)
-            one, sigma = _areas(basis, total[None])
-            if one[0, k] < 30.0 * sigma[0, k]:
-                continue
+            total = np.nan_to_num(y[top].sum(axis=0, dtype=float))
             reach = largest if round_ == 0 else 0.1 * largest
             basis[k], factors[c.name] = _scaled(
                 c, k, basis, total, x, factors[c.name], reach, float(x[0])
             )
-    return factors
-
-
-def _areas(basis: Array, y: Array) -> tuple[Array, Array]:
-    """Weighted linear fit of all columns to every spectrum, with standard errors."""
-    weight = 1.0 / np.maximum(y.mean(axis=0), 0.5)
-    normal = (basis * weight) @ basis.T
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    inverse = np.linalg.pinv(normal / np.outer(scale, scale), rcond=1e-10) / np.outer(scale, scale)
-    out = np.concatenate(
-        [y[i : i + _BLOCK] @ (basis * weight).T @ inverse for i in range(0, len(y), _BLOCK)]
-    )
-    level = np.maximum(y.mean(axis=1) / max(float(y.mean()), 1e-12), 1e-3)
-    return out, np.sqrt(np.diag(inverse))[None, :] * np.sqrt(level)[:, None]
+        area, error = linear(basis, y, weight)
+    own = [components.items[k] for k in phases]
+    if common and len(y) > 1 and len(own) > 1:
+        both = np.vstack([basis, slopes(own, [factors[c.name] for c in own], x)])
+        value, sigma = linear(both, y, weight)
+        n = len(basis)
+        moved = relative(value[:, phases], value[:, n:], sigma[:, phases], sigma[:, n:])
+        for c, k, shift in zip(own, phases, moved, strict=True):
+            if np.isfinite(shift) and abs(shift) < 0.1 * largest:
+                factors[c.name] += float(shift)
+                basis[k] = shifted(c, x, factors[c.name])
+        area, error = linear(basis, y, weight)
+    out = {}
+    change = slopes(own, [factors[c.name] for c in own], x)
+    for i, (c, k) in enumerate(zip(own, phases, strict=True)):
+        factor = factors[c.name]
+        center = c.params["center"].model_copy(
+            update={"value": c.params["center"].value * factor, "expr": None}
+        )
+        here = c.model_copy(update={"params": {**c.params, "center": center}})
+        found = spread(
+            here,
+            k,
+            np.vstack([basis, np.delete(change, i, axis=0)]),
+            y,
+            x,
+            area[:, k] / error[:, k],
+            largest,
+        )
+        out[c.name] = Start(factor, *room(found, largest))
+    return out
 
 
 def _scaled(
@@ -104,11 +148,16 @@ def _scaled(
             own[factor] = columns(Components([moved]), x)[0]
         return own[factor]
 
+    rest = np.delete(basis, k, axis=0) * weight
+    rest, _ = np.linalg.qr((rest / np.maximum(np.linalg.norm(rest, axis=1), 1e-300)[:, None]).T)
+    data = total * weight - rest @ (rest.T @ (total * weight))
+    without = float(data @ data)
+
     def cost(factor: float) -> float:
-        a = basis.copy()
-        a[k] = column(factor)
-        q, *_ = np.linalg.lstsq((a * weight).T, total * weight, rcond=1e-10)
-        return float(np.sum(((q @ a - total) * weight) ** 2)) if q[k] > 0 else np.inf
+        row = column(factor) * weight
+        row = row - rest @ (rest.T @ row)
+        overlap = float(row @ data)
+        return without - overlap**2 / float(row @ row) if overlap > 0 else np.inf
 
     step = 0.1 * float(c.params["fwhm"].value) / float(c.params["center"].value)
     count = max(5, int(2 * reach / (2.0 * step)) | 1)
@@ -120,6 +169,6 @@ def _scaled(
     found = minimize_scalar(
         cost, bounds=(grid[best - 1], grid[best + 1]), method="bounded", options={"xatol": 2e-6}
     )
-    if cost(start) - float(found.fun) < _GAIN:
+    if cost(start) - float(found.fun) < _GAIN or without - float(found.fun) < _SEEN:
         return basis[k], start
     return column(float(found.x)), float(found.x)

@@ -66,7 +66,7 @@ def intensities(ds: xr.Dataset, settings: Intensities) -> xr.Dataset:
     seen = settings.fluorescence
     tied = propose(one, [name], library, Model(fluorescence=seen))
     x, y = one["photon_energy"].values, one["intensity"].values.astype(float)
-    scale = refined(one, tied, 0.01)[name] * tied[name].params["center"].value
+    scale = refined(one, tied, 0.01)[name].factor * tied[name].params["center"].value
     free = propose(one, [name], library, Model(mode="pawley", lattice="fixed", fluorescence=seen))
     nominal = free[name].params["center"].value
     own = [c for c in free if c.species]

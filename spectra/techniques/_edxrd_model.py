@@ -14,7 +14,7 @@ from ..component import Component, Components, Curve, Param, SubLine
 from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._edxrd_axis import channel_width
-from ._edxrd_cells import refined
+from ._edxrd_cells import Start, refined
 from ._edxrd_physics import (
     FLUORESCENCE,
     Detector,
@@ -53,6 +53,11 @@ class Model(Settings):
     )
     strain_range: float = Field(
         0.01, gt=0, le=0.05, description="largest relative change of a cell"
+    )
+    bounds: Literal["data", "range"] = Field(
+        "data",
+        description="how far a cell may move in one spectrum. data: as far as in the spectra that "
+        "show the phase clearly, and a little more (needs cells='refined'); range: strain_range",
     )
     widths: Literal["fixed", "free"] = Field(
         "fixed", description="free fits one common factor on all diffraction widths"
@@ -173,20 +178,31 @@ def propose(
     items += background(x, settings.background)
     made = Components(items, common)
     if settings.cells == "refined" and settings.mode == "intensities":
-        made = _moved(made, refined(ds, made, settings.strain_range), settings)
+        found = refined(ds, made, settings.strain_range, common=settings.lattice == "common")
+        made = _moved(made, found, settings)
     return started(ds, made)
 
 
-def _moved(components: Components, factors: dict[str, float], settings: Model) -> Components:
-    """Return the components with their line positions multiplied."""
+def _moved(components: Components, starts: dict[str, Start], settings: Model) -> Components:
+    """Return the components with their line positions multiplied, and bounds from the data."""
     items = []
     for c in components:
-        factor = factors.get(c.name, 1.0)
-        if factor != 1.0:
-            center = _center(c.params["center"].value * factor, settings)
+        start = starts.get(c.name)
+        if start is not None:
+            place = c.params["center"].value * start.factor
+            center = _center(place, settings)
+            if settings.lattice == "each" and settings.bounds == "data":
+                center = Param(
+                    value=place, min=place * (1 + start.low), max=place * (1 + start.high)
+                )
             c = c.model_copy(update={"params": {**c.params, "center": center}})
         items.append(c)
-    return Components(items, components.common)
+    common = dict(components.common)
+    if "strain" in common and settings.bounds == "data" and starts:
+        low = -max(start.high for start in starts.values())
+        high = -min(start.low for start in starts.values())
+        common["strain"] = Param(value=0.0, min=low, max=high)
+    return Components(items, common)
 
 
 def sublines(
