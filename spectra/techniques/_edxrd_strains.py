@@ -127,7 +127,8 @@ def spread(
     Returns
     -------
     (float, float) or None
-        The scatter of the estimates less what their errors explain (empirical Bayes). None if no spectrum shows it with fifteen standard errors.
+        The scatter of the estimates less what their errors explain (empirical Bayes). None if no
+        spectrum shows it with fifteen standard errors.
     """
     chosen = np.flatnonzero(score > 15.0)
     if not chosen.size:
