@@ -26,6 +26,7 @@ from .depth_growth import inverted
 from .depth_matrix import System, Task
 from .depth_sample import sample
 from .depth_solve import Choice, Solution, choose, solve
+from .depth_time import Rule, joint
 from .provenance import stamp
 from .steps import record
 
@@ -61,6 +62,7 @@ def depth_profile(
     kernels: bool = True,
     tables: bool = False,
     stopping: float = 0.02,
+    in_time: float | Literal["none", "evidence", "discrepancy"] = "none",
 ) -> xr.Dataset:
     """Invert NDP spectra to lithium against depth, all spectra of the series together.
 
@@ -101,6 +103,10 @@ def depth_profile(
     stopping : float
         Relative standard error of stopping powers at the birth energies, 0 to 0.2. The default is
         what catima's tables differ by from NIST's; 0 leaves it out of the bands.
+    in_time : float or str
+        Smoothing from spectrum to spectrum along the one outer dimension (`depth_time.joint`):
+        ``"none"``, a weight, or how to choose it. Each cell is then an average over neighbours in
+        time too; a jump between two spectra is smeared.
 
     Returns
     -------
@@ -157,13 +163,18 @@ def depth_profile(
         "detector": eye.model_dump(mode="json", exclude_defaults=True),
         "ions": ions, "method": method, "weight": weight, "cells": cells, "background": background,
         "shift_keV": shift_keV, "kernels": kernels, "tables": tables, "stopping": stopping,
+        "in_time": in_time,
     }  # fmt: skip
     task = _task(ds, stack, eye, cells, ions, background)
     if method == "naive":
         if task.grid.growing >= 0:
             raise ModelError(f"{where(ds)}: method 'naive' takes no layer that grows")
         return _dress(ds, _naive(task), task, NAIVE, given)
-    out = _regularised(task, method, weight, shift_keV, tables, stopping)
+    time: Array | None = None
+    rule: float | Rule = 1.0
+    if in_time != "none":
+        time, rule = _clock(ds, method), in_time
+    out = _regularised(task, method, weight, shift_keV, tables, stopping, time, rule)
     if task.grid.growing >= 0:
         _grown(out, task)
     if not kernels:
@@ -200,13 +211,28 @@ def _regularised(
     shift_keV: float | Literal["fit"],
     tables: bool,
     stopping: float,
+    time: Array | None,
+    in_time: float | Rule,
 ) -> dict[str, Any]:
     """Invert, and invert again for every systematic error."""
     finder = _Shift(task, weight) if shift_keV == "fit" else None
     move = finder.move if finder else float(shift_keV)
     move_error = finder.parabola()[1] if finder else 0.0
     solved, made = _inverted(task, weight, move)
-    out = read(solved, made, task.grid)
+    if time is None:
+        out = read(solved, made, task.grid)
+    else:
+        after, inverse, errors, found = joint(
+            solved,
+            made,
+            time,
+            task.grid.width.size,
+            in_time,
+            again=isinstance(weight, str),
+        )
+        out = read(after, made, task.grid, inverse, errors)
+        out["weight_in_time"] = found
+    base = solved.x[:, : task.grid.width.size] * made.unit
     out |= {"shift": move, "shift_stderr": move_error}
 
     def again(kinds: tuple[Ion, ...], at: float, table: Table = "srim_85") -> Array:
@@ -214,7 +240,7 @@ def _regularised(
         return np.asarray(other.x[:, : task.grid.width.size] * system.unit)
 
     moves = systematic(
-        out["lithium"],
+        base,
         again,
         task.kinds,
         stopping,
@@ -231,7 +257,7 @@ def _regularised(
         out["weight"] = float(np.median(weights))
     if tables:
         there = _Shift(task, solved.weight, "srim_95").move if finder else move
-        out["systematic"] = again(task.kinds, there, "srim_95") - out["lithium"]
+        out["systematic"] = again(task.kinds, there, "srim_95") - base
         out["total_systematic"] = out["systematic"] @ task.grid.width
     return out
 
@@ -247,6 +273,20 @@ def _inverted(
     if isinstance(weight, str):
         weight = choose(*data, made.rank, weight)
     return solve(*data, float(weight)), made
+
+
+def _clock(ds: xr.Dataset, method: str) -> Array:
+    """Return the one outer coordinate, ascending, or say why there is none."""
+    outer = outer_dims(ds)
+    if len(outer) != 1 or ds.sizes[outer[0]] < 3 or method != "tikhonov":
+        raise ModelError(
+            f"{where(ds)}: in_time needs method 'tikhonov' and one outer dimension of three "
+            f"spectra or more; found {method!r} and {', '.join(outer) or 'one spectrum'}"
+        )
+    time = np.asarray(ds[outer[0]].values, dtype=float)
+    if not np.all(np.diff(time) > 0):
+        raise ModelError(f"{where(ds)}: {outer[0]} does not ascend; sort the series")
+    return time
 
 
 class _Shift:
@@ -415,7 +455,7 @@ def _unit(name: str) -> str:
         return "nmol/cm2"
     if name == "by_species_covar":
         return "(nmol/cm2)^2"
-    if name in ("redchi", "excess", "weight", "kernel"):
+    if name in ("redchi", "excess", "weight", "weight_in_time", "kernel"):
         return "1"
     return {"resolution": "ug/cm2", "shift": "keV", "shift_stderr": "keV"}.get(name, "nmol/ug")
 

@@ -24,7 +24,13 @@ birth. Measured: catima against the NIST tables of 17 materials, rms 2.1, 3.3, 6
 _Z = 1.959964
 
 
-def read(s: Solution, system: System, grid: Grid) -> dict[str, Any]:
+def read(
+    s: Solution,
+    system: System,
+    grid: Grid,
+    inverse: Array | None = None,
+    errors: Array | None = None,
+) -> dict[str, Any]:
     """Turn a solution into contents, statistical errors, totals and kernels.
 
     Parameters
@@ -32,6 +38,8 @@ def read(s: Solution, system: System, grid: Grid) -> dict[str, Any]:
     s : Solution
     system : System
     grid : Grid
+    inverse, errors : ndarray, optional
+        Posterior covariance and errors of the unknowns, where spectra were solved jointly.
 
     Returns
     -------
@@ -47,15 +55,19 @@ def read(s: Solution, system: System, grid: Grid) -> dict[str, Any]:
     """
     k = grid.width.size
     unit, penalty = system.unit, system.penalty
-    h = s.normal + s.weight * penalty
-    h += (1e-10 * np.trace(h, axis1=1, axis2=2) / h.shape[1])[:, None, None] * np.eye(h.shape[1])
-    inverse = np.linalg.inv(h)
+    alone = inverse is None
+    if inverse is None:
+        h = s.normal + s.weight * penalty
+        ridge = 1e-10 * np.trace(h, axis1=1, axis2=2) / h.shape[1]
+        inverse = np.linalg.inv(h + ridge[:, None, None] * np.eye(h.shape[1]))
     covariance = inverse[:, :k, :k] * unit**2
     answer = (inverse @ s.normal)[:, :k, :k]
     content = s.x[:, :k] * unit
     counting = np.einsum("nij,nji->ni", answer, covariance)
     bias = np.einsum("nij,nj->ni", inverse, s.weight * (s.x @ penalty))[:, :k] * unit
     sigma = np.sqrt(np.maximum(counting, 0.0) + bias**2)
+    if not alone and errors is not None:
+        sigma = errors[:, :k] * unit
     height = answer.max(axis=2)
     reach = np.abs(answer * grid.width).sum(axis=2)
     sharp = np.where(height > 1e-3, reach / np.maximum(height, 1e-3), np.nan)

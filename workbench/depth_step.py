@@ -34,6 +34,9 @@ class Profile(Settings):
     kernels: bool = Field(True, description="keep the averaging kernels")
     tables: bool = Field(False, description="invert again with the second table of stopping powers")
     stopping: float = Field(0.02, ge=0, le=0.2, description="standard error of stopping powers")
+    in_time: float | Literal["none", "evidence", "discrepancy"] = Field(
+        "none", description="smoothing from spectrum to spectrum: a weight, or how to choose it"
+    )
 
 
 def profiled(ds: xr.Dataset, settings: Profile) -> xr.Dataset:
