@@ -79,3 +79,64 @@ def test_what_cannot_be_aligned_is_named():
         wb.align()
     with pytest.raises(OrderError, match="part 1 is Dataset"):
         wb.align(xr.Dataset())
+
+
+def moments(time, start, **variables) -> xr.Dataset:
+    units = {"voltage": "V", "current": "mA", "temperature": "degC"}
+    attrs = {"start": start} if start else {}
+    found = {k: (np.asarray(v, float), units[k]) for k, v in variables.items()}
+    return channels(np.asarray(time, float), found, technique="cycling", attrs=attrs)
+
+
+def test_stated_moments_put_parts_on_one_clock():
+    spectra = amounts([0, 3600], np.ones((2, 1)), np.ones((2, 1)), ["Li"])
+    spectra.attrs["started"] = "2023-08-11T11:32:23+00:00"
+    local = moments([0, 7200], "2023-08-11T12:32:23", voltage=[0.0, 2.0])  # summer time
+    other = moments([0, 7200], "2023-08-11T06:02:23-05:30", temperature=[20.0, 22.0])
+    cell = wb.align(spectra, local, other, zone="Europe/London")
+    np.testing.assert_allclose(cell["voltage"], [0.0, 1.0])
+    np.testing.assert_allclose(cell["temperature"], [20.0, 21.0])
+    assert cell.attrs["start"] == "2023-08-11T11:32:23+00:00"
+    late = wb.align(spectra, local, names=["nmr", "cell"], zone="Europe/London", start={"cell": 60})
+    assert late["voltage"].values[1] == pytest.approx(2.0 * 3540 / 7200)
+    with pytest.raises(OrderError, match="zone 'Moon/Base' is not known"):
+        wb.align(spectra, local, zone="Moon/Base")
+    with pytest.raises(OrderError, match="'cycling' does not say when it began"):
+        wb.align(spectra, moments([0, 1], "", voltage=[0, 1]), zone="UTC")
+    with pytest.raises(OrderError, match="start names 'cel'"):
+        wb.align(spectra, local, names=["nmr", "cell"], start={"cel": 60})
+
+
+def test_linked_files_fill_each_other_and_charge_runs_on():
+    first = moments([0, 600, 1200], "", voltage=[1, 1, 1], current=[0.0, 2.0, 2.0])
+    second = moments([1800, 3600], "", voltage=[3, 3], current=[-1.0, -1.0])
+    cell = wb.align(first, second, grid=[0.0, 900.0, 1200.0, 1500.0, 1800.0, 2700.0, 3600.0])
+    np.testing.assert_allclose(cell["voltage"], [1, 1, 1, np.nan, 3, 3, 3])
+    # the jump from 0 to 2 mA belongs to the step that then begins; nothing flows between files
+    mAh = 1.0 / 3600.0
+    expected = np.array([0, 1800, 2400, 2400, 2400, 1500, 600]) * mAh
+    np.testing.assert_allclose(cell["charge"], expected)
+    assert cell["charge"].attrs["units"] == "mAh"
+    area = wb.align(first, second, area_cm2=0.5, grid=[900.0])
+    assert area["current"].attrs["units"] == "mA/cm2"
+    assert float(area["current"][0]) == 4.0
+    assert float(area["charge"][0]) == pytest.approx(3600 * mAh)
+
+
+def test_overlapping_files_count_charge_once():
+    whole = moments([0, 1800, 3600], "", current=[1.0, 1.0, 1.0])
+    part = moments([900, 2700], "", current=[1.0, 1.0])
+    cell = wb.align(whole, part, grid=[0.0, 3600.0])
+    np.testing.assert_allclose(cell["charge"], [0.0, 1.0])
+
+
+def test_the_same_channel_in_other_units_is_refused():
+    a = moments([0, 1], "", current=[1, 1])
+    b = channels([2.0, 3.0], {"current": ([1, 1], "mA/cm2")}, technique="cycling")
+    with pytest.raises(OrderError, match="'current' of 'cycling2' is in mA/cm2"):
+        wb.align(a, b)
+
+
+def test_a_row_without_a_value_does_not_spoil_a_channel():
+    cycler = moments([0, 1, 2], "", voltage=[0, np.nan, 2])
+    np.testing.assert_allclose(wb.align(cycler)["voltage"], [0, 1, 2])

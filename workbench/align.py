@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from references.errors import nearest
 from spectra.convention import OUTER
 
+from .clocks import charge_on, offsets, per_area
 from .errors import OrderError
 from .provenance import stamp
 from .steps import record
@@ -26,6 +29,8 @@ def align(
     names: Sequence[str] | None = None,
     grid: npt.ArrayLike | None = None,
     start: Mapping[str, float] | None = None,
+    zone: str | None = None,
+    area_cm2: float | None = None,
 ) -> xr.Dataset:
     """Join amounts and channels on a common dimension by linear interpolation.
 
@@ -41,19 +46,29 @@ def align(
         Values of the common dimension; by default those of the first part.
     start : mapping of str to float, optional
         What to add to a part's own coordinate, by name, so that all clocks agree.
+    zone : str, optional
+        Use the moments that the files state (attrs ``start``): clocks without an offset from UTC
+        stand in this zone (``"Europe/London"``). Time then counts from the first part's time 0;
+        ``start`` is added on top, for a clock that is known to be wrong. Left out, every part's
+        own time 0 is the same moment.
+    area_cm2 : float, optional
+        Area of the electrode: currents become mA/cm2, charges mAh/cm2.
 
     Returns
     -------
     xr.Dataset
         ``<name>_amount``, ``<name>_stderr`` and ``<name>_limit`` on ``(on, ..., species)`` and
         ``<name>_covar`` on ``(on, ..., species, species_2)``, one species coordinate for all;
-        channels under their own names on ``on``. Outside the range that a part covers, NaN. Parts
-        without ``on`` keep their own dimensions.
+        channels under their own names on ``on``; where two files hold the same channel (linked
+        techniques), the later one fills what the earlier one leaves open. ``charge`` is the net
+        charge passed by then, integrated over the channels' own rows. Outside the range that a
+        part covers, NaN. Parts without ``on`` keep their own dimensions.
 
     Raises
     ------
     OrderError
-        If there is nothing to align or a part is neither amounts nor channels.
+        If there is nothing to align, a part is neither amounts nor channels, or with ``zone`` a
+        part does not say when it began.
 
     Notes
     -----
@@ -64,10 +79,19 @@ def align(
     if not parts:
         raise OrderError("align: nothing given; pass amounts and channels")
     labels = _labels(parts, names)
+    unknown = [name for name in start or {} if name not in labels]
+    if unknown:
+        raise OrderError(f"align: start names {unknown[0]!r}: {nearest(unknown[0], labels)}")
+    moved = offsets(parts, labels, zone) if zone is not None and on == "time" else {}
     shifted = [
-        _shift(part, on, (start or {}).get(label, 0.0))
+        _shift(part, on, moved.get(label, 0.0) + (start or {}).get(label, 0.0))
         for part, label in zip(parts, labels, strict=True)
     ]
+    if area_cm2 is not None:
+        shifted = [
+            per_area(p, area_cm2) if p.attrs.get("convention") == "channels-1" else p
+            for p in shifted
+        ]
     target = _grid(shifted, on, grid)
     species = list(
         dict.fromkeys(str(s) for p in shifted if "species" in p.dims for s in p["species"].values)
@@ -80,9 +104,36 @@ def align(
             attrs[f"{label}_technique"] = str(part.attrs["technique"])
             attrs[f"{label}_kind"] = str(part.attrs["kind"])
         else:
-            joined = joined.merge(_channels_on(part, on, target), compat="override")
+            joined = _filled(joined, _channels_on(part, on, target), label)
+    if on == "time" and "charge" not in joined:
+        passed = charge_on([p for p in shifted if "current" in p], target)
+        if passed is not None:
+            joined["charge"] = passed
+    if zone is not None:
+        attrs["zone"] = zone
+        attrs["start"] = str(parts[0].attrs.get("start") or parts[0].attrs.get("started") or "")
     joined.attrs = {"convention": CONVENTION, "parts": " ".join(labels), "history": "", **attrs}
-    return record(stamp(joined, *parts), "align", {"on": on, "names": list(labels)})
+    settings: dict[str, Any] = {"on": on, "names": list(labels), "zone": zone, "area_cm2": area_cm2}
+    if start:
+        settings["start"] = dict(start)
+    settings = {key: value for key, value in settings.items() if value is not None}
+    return record(stamp(joined, *parts), "align", settings)
+
+
+def _filled(joined: xr.Dataset, found: xr.Dataset, label: str) -> xr.Dataset:
+    """Add channels; one of a name that is there already fills only its gaps."""
+    for name, var in found.data_vars.items():
+        if name not in joined:
+            joined = joined.merge(found[[name]], join="outer")
+            continue
+        there = joined[name]
+        if there.attrs.get("units") != var.attrs.get("units") or there.dims != var.dims:
+            raise OrderError(
+                f"align: {name!r} of {label!r} is in {var.attrs.get('units')}, of an earlier part "
+                f"in {there.attrs.get('units')}; give area_cm2=, or align them apart"
+            )
+        joined[name] = there.fillna(var).assign_attrs(there.attrs)
+    return joined
 
 
 def _labels(parts: Sequence[xr.Dataset], names: Sequence[str] | None) -> list[str]:
@@ -170,11 +221,13 @@ def _channels_on(part: xr.Dataset, on: str, target: Array) -> xr.Dataset:
         return part
     source = np.asarray(part[on].values, dtype=float)
     first = np.concatenate([[True], np.diff(source) > 0])
-    found = xr.Dataset()
+    found = xr.Dataset(coords={on: (on, target, part[on].attrs)})
     for name, var in part.data_vars.items():
         if var.dims == (on,) and np.issubdtype(var.dtype, np.number):
-            values = np.interp(
-                target, source[first], var.values[first].astype(float), left=np.nan, right=np.nan
-            )
-            found[name] = (on, values, var.attrs)
+            values = var.values.astype(float)
+            good = first & np.isfinite(values)  # a row without a value must not spoil others
+            if not good.any():
+                continue
+            on_target = np.interp(target, source[good], values[good], left=np.nan, right=np.nan)
+            found[name] = (on, on_target, var.attrs)
     return found

@@ -128,7 +128,8 @@ def _amounts(fit: xr.Dataset, meaning: Quantification, amount: Array, covar: Arr
         },
         coords={**{c: fit[c] for c in keep}, "species": species, "species_2": species},
     )
-    kept = ("technique", "region", "nucleus", "history", "components", "recipe", "source", "title")
+    kept = ("technique", "region", "nucleus", "history", "components", "recipe", "source", "title",
+            "start", "started")  # fmt: skip
     result.attrs = {k: fit.attrs[k] for k in kept if k in fit.attrs}
     result.attrs.update(convention=CONVENTION, kind=meaning.kind, note=meaning.note)
     return record(result, "quantify", {})

@@ -209,6 +209,19 @@ class Measurement(Frozen):
         return inside(value)
 
 
+class Channel(Frozen):
+    """One file with a cell's own measurements: what to open, and by how much its clock is off."""
+
+    file: str
+    region: str | None = None
+    start_s: float = 0.0
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        return inside(value)
+
+
 class Campaign(Frozen):
     """Several measurements of one cell, its channels, and what to conclude from them.
 
@@ -220,8 +233,13 @@ class Campaign(Frozen):
         Title.
     measurements : mapping of str to Measurement
         By name; names become file names of results.
-    channels : tuple of str
-        Files with voltage and current (cycler exports).
+    channels : tuple of Channel or str
+        Files with voltage and current (cycler exports); a name alone is ``file``.
+    zone : str, optional
+        Zone of clocks without an offset from UTC (``Europe/London``): align by the moments that
+        the files state. Left out, every part's own time 0 is the same moment.
+    area_cm2 : float, optional
+        Electrode area: currents and charges per cm2.
     balance : str, optional
         Reaction to balance, ``"Li6PS5Cl + 8 Li -> 5 Li2S + Li3P + LiCl"``.
     """
@@ -229,13 +247,17 @@ class Campaign(Frozen):
     version: Literal[1] = 1
     campaign: str
     measurements: dict[str, Measurement] = Field(min_length=1)
-    channels: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    zone: str | None = None
+    area_cm2: float | None = Field(None, gt=0)
     balance: str | None = None
 
-    @field_validator("channels")
+    @field_validator("channels", mode="before")
     @classmethod
-    def _inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(inside(name) for name in value)
+    def _names_alone(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [{"file": item} if isinstance(item, str) else item for item in value]
+        return value
 
     @field_validator("measurements")
     @classmethod
@@ -252,6 +274,8 @@ class Campaign(Frozen):
         data = self.model_dump(mode="json", exclude_defaults=True)
         for name, measurement in self.measurements.items():
             data["measurements"][name]["recipe"] = _plain(measurement.recipe)
+        if "channels" in data:
+            data["channels"] = [c["file"] if set(c) == {"file"} else c for c in data["channels"]]
         return _to_yaml(data, path)
 
 
@@ -341,6 +365,7 @@ def _allowed_beside(model: type[Any], location: tuple[int | str, ...]) -> str:
                 Fitting,
                 Profile,
                 Measurement,
+                Channel,
                 Recipe,
             ):
                 if candidate.__name__ in annotation:

@@ -332,14 +332,24 @@ def _conclude(campaign: Campaign, folder: Path, target: Path, done: list[Outcome
     if not names:
         return
     parts = [load(target / f"{name}.nc", "amounts") for name in names]
-    channels = [open(located(folder, c, campaign.campaign)) for c in campaign.channels]
+    channels = [
+        open(located(folder, c.file, campaign.campaign), region=c.region) for c in campaign.channels
+    ]
     labels = [name.replace("-", "_") for name in names]
     start = {
         label: campaign.measurements[name].start_s
         for label, name in zip(labels, names, strict=True)
     }
-    every = [*labels, *(f"channel{i + 1}" for i in range(len(channels)))]
-    cell = align(*parts, *channels, names=every, start=start)
+    others = [f"channel{i + 1}" for i in range(len(channels))]
+    start.update({name: c.start_s for name, c in zip(others, campaign.channels, strict=True)})
+    cell = align(
+        *parts,
+        *channels,
+        names=[*labels, *others],
+        start={name: by for name, by in start.items() if by},
+        zone=campaign.zone,
+        area_cm2=campaign.area_cm2,
+    )
     save(cell, target / "cell.nc")
     if campaign.balance is not None:
         save(balance(cell, campaign.balance), target / "balance.nc")

@@ -25,6 +25,7 @@ def charge_passed(ds: xr.Dataset, *, longest_gap: float | None = None) -> xr.Dat
     ----------
     ds : xr.Dataset
         Channels along ``time`` (s) with ``current`` (mA or mA/cm2), positive while charging.
+        Between two values of ``loop``, if there is one, no charge is counted.
     longest_gap : float, optional
         Rows further apart than this (s) count as a pause without current: what happened between
         them is in another file, or nothing.
@@ -46,6 +47,8 @@ def charge_passed(ds: xr.Dataset, *, longest_gap: float | None = None) -> xr.Dat
     time = np.asarray(ds["time"].values, dtype=float)
     current = np.nan_to_num(np.asarray(ds["current"].values, dtype=float))
     step = np.diff(time)
+    if "loop" in ds:  # between two passes of linked techniques another one ran
+        step = np.where(np.diff(ds["loop"].values) != 0, 0.0, step)
     if longest_gap is not None:
         step = np.where(step > longest_gap, 0.0, step)
     before, after = current[:-1], current[1:]

@@ -47,6 +47,7 @@ from ._nmr_reference import (
     shift,
 )
 from ._nmr_simulate import Simulation, simulate
+from ._nmr_standard import Standard, standard
 from .base import NoSettings, Quantification, Quantity, Settings, Step, Technique
 
 if TYPE_CHECKING:
@@ -314,6 +315,7 @@ TECHNIQUE = Technique(
         "magnitude": Step(NoSettings, magnitude),
         "delays": Step(Delays, delays),
         "image": Step(Image, image),
+        "standard": Step(Standard, standard),
         # Referencing comes after the transform, so it is also offered in the order of corrections.
         "reference": Step(Reference, reference),
         "absolute": Step(Absolute, absolute),
