@@ -214,3 +214,60 @@ def monitor(ds: xr.Dataset, settings: Monitor) -> xr.Dataset:
     if not dims:
         out.attrs["live_time_s"] = float(out["live_time"])
     return out
+
+
+class DeadTime(Settings):
+    """Turn the time of the clock into live time, from the rate of all counts."""
+
+    per_count_us: float = Field(gt=0, description="dead time of one count, microseconds")
+    model: Literal["fixed", "extending"] = Field(
+        "fixed", description="counts in the dead time are lost, or lost and extend it"
+    )
+    real_time_s: float | None = Field(
+        None, gt=0, description="time of the clock per spectrum, if the file has none"
+    )
+    limit: float = Field(0.3, gt=0, lt=1, description="largest share that is still corrected")
+
+
+def dead_time(ds: xr.Dataset, settings: DeadTime) -> xr.Dataset:
+    """Set ``live_time`` from real time and the counts of the whole spectrum; counts stay.
+
+    Fixed (non-paralysable): ``live / real = 1 - m tau`` with the measured rate m. Extending
+    (paralysable): ``m = n exp(-n tau)``, lower branch, ``live / real = exp(-n tau)`` (G. F. Knoll,
+    Radiation Detection and Measurement, 4th ed., section 4.VII). Call it before channels are cut
+    off: every count is dead time. The share goes to ``dead_time``.
+
+    Raises
+    ------
+    CalibrationError
+        If no real time is known, or more is lost than can be corrected.
+    """
+    from scipy.special import lambertw
+
+    real = ds["real_time"] if "real_time" in ds else ds.attrs.get("real_time_s")
+    real = settings.real_time_s or real
+    if real is None:
+        raise CalibrationError(f"{where(ds)}: no real time; give real_time_s=")
+    axis = str(ds["intensity"].dims[-1])
+    counted = ds["intensity"].sum(axis) * settings.per_count_us * 1e-6
+    busy = counted / real
+    if settings.model == "extending":
+        if bool((busy >= np.exp(-1.0)).any()):
+            raise CalibrationError(
+                f"{where(ds)}: the rate is above what an extending dead time of "
+                f"{settings.per_count_us:g} us lets through; check per_count_us and real_time_s"
+            )
+        share = 1.0 - np.exp(xr.apply_ufunc(lambda b: np.real(lambertw(-b)), busy))
+    else:
+        share = busy
+    if bool((share > settings.limit).any()):
+        raise CalibrationError(
+            f"{where(ds)}: dead time up to {float(share.max()):.0%} of the time; allowed: "
+            f"{settings.limit:.0%}; shapes change too, so no correction is right"
+        )
+    out = ds.copy(deep=False)
+    out["dead_time"] = share.assign_attrs(units="1", long_name="share of the real time")
+    out["live_time"] = ((1.0 - share) * real).assign_attrs(units="s", long_name="live time")
+    if not out["live_time"].dims:
+        out.attrs["live_time_s"] = float(out["live_time"])
+    return out

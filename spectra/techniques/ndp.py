@@ -18,7 +18,7 @@ from pydantic import Field
 from ..component import Component, Components, Curve, Param
 from ..convention import AXES, where
 from ..errors import CalibrationError, ModelError
-from ._ndp_calibrate import Lines, Monitor, lines, monitor
+from ._ndp_calibrate import DeadTime, Lines, Monitor, dead_time, lines, monitor
 from ._ndp_response import Detector, Layer, leaving, lithium_per_ug, response
 from ._ndp_simulate import DEFAULT_STACK, Simulation, simulate
 from ._ndp_stopping import ALPHA, AVOGADRO, TRITON, loss
@@ -290,7 +290,7 @@ TECHNIQUE = Technique(
     axis="particle_energy",
     title="Neutron depth profiling",
     calibrations={"known": Step(Known, known), "lines": Step(Lines, lines)},
-    corrections={"monitor": Step(Monitor, monitor)},
+    corrections={"dead_time": Step(DeadTime, dead_time), "monitor": Step(Monitor, monitor)},
     settings=Model,
     propose=propose,
     quantify=quantify,
