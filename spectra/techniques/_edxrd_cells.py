@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from ..component import Component, Components
 from ._edxrd_strains import linear, relative, room, shifted, slopes, spread
 
 Array = npt.NDArray[np.float64]
+Counts = npt.NDArray[Any]
 _GAIN = 25.0
 """Gain in chi-square, five standard errors, below which a cell stays as it is."""
 _SEEN = 100.0
@@ -65,14 +67,7 @@ def refined(
     """
     from ._edxrd_model import columns
 
-    axis = ds["intensity"].dims[-1]
-    x = ds[axis].values
-    y = ds["intensity"].values.reshape(-1, x.size)
-    if "valid" in ds:
-        seen = np.broadcast_to(ds["valid"], ds["intensity"].shape) if ds["valid"].ndim else None
-        if seen is not None:
-            keep = seen.reshape(-1, x.size).mean(axis=0) > 0.5
-            x, y = x[keep], y[:, keep]
+    x, y = spectra_of(ds)
     phases = [k for k, c in enumerate(components) if c.species is not None and c.lines]
     factors = {components.items[k].name: 1.0 for k in phases}
     basis = columns(components, x)
@@ -91,14 +86,15 @@ def refined(
         area, error = linear(basis, y, weight)
     own = [components.items[k] for k in phases]
     if common and len(y) > 1 and len(own) > 1:
-        both = np.vstack([basis, slopes(own, [factors[c.name] for c in own], x)])
-        value, sigma = linear(both, y, weight)
         n = len(basis)
-        moved = relative(value[:, phases], value[:, n:], sigma[:, phases], sigma[:, n:])
-        for c, k, shift in zip(own, phases, moved, strict=True):
-            if np.isfinite(shift) and abs(shift) < 0.1 * largest:
-                factors[c.name] += float(shift)
-                basis[k] = shifted(c, x, factors[c.name])
+        for _ in range(2):
+            both = np.vstack([basis, slopes(own, [factors[c.name] for c in own], x)])
+            value, sigma = linear(both, y, weight)
+            moved = relative(value[:, phases], value[:, n:], sigma[:, phases], sigma[:, n:])
+            for c, k, shift in zip(own, phases, moved, strict=True):
+                if np.isfinite(shift) and abs(shift) < 0.3 * largest:
+                    factors[c.name] += float(shift)
+                    basis[k] = shifted(c, x, factors[c.name])
         area, error = linear(basis, y, weight)
     out = {}
     change = slopes(own, [factors[c.name] for c in own], x)
@@ -119,6 +115,28 @@ def refined(
         )
         out[c.name] = Start(factor, *room(found, largest))
     return out
+
+
+def spectra_of(ds: xr.Dataset) -> tuple[Array, Counts]:
+    """Return axis and spectra (M, N) without the channels that are masked in most of them."""
+    axis = ds["intensity"].dims[-1]
+    x = ds[axis].values
+    y = ds["intensity"].values.reshape(-1, x.size)
+    if "valid" in ds and ds["valid"].ndim:
+        seen = np.broadcast_to(ds["valid"], ds["intensity"].shape)
+        keep = seen.reshape(-1, x.size).mean(axis=0) > 0.5
+        if not keep.all():
+            x, y = x[keep], y[:, keep]
+    return x, y
+
+
+def strongest(basis: Array, y: Counts, k: int, weight: Array) -> tuple[Array, float]:
+    """Return the sum of the spectra with most of component k, and its area in standard errors."""
+    area, error = linear(basis, y, weight)
+    top = np.argsort(-area[:, k] / error[:, k])[: max(1, len(area) // 50)]
+    total = np.nan_to_num(y[top].sum(axis=0, dtype=float))
+    one, sigma = linear(basis, total[None], 1.0 / np.maximum(total, 0.5))
+    return total, float(one[0, k] / sigma[0, k])
 
 
 def _scaled(

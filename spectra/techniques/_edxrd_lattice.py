@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..component import Components
+from ..component import Component, Components
 from ..errors import ModelError
 from ._edxrd_covariance import with_calibration_error
 from ._edxrd_physics import Incident, measured_factors, phase_lines
@@ -23,7 +23,8 @@ Array = npt.NDArray[np.float64]
 def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
     """Return lattice parameters of every phase from the fitted line positions.
 
-    ``a = a_library E_library / E_fitted``, one factor for all axes of a cell.
+    ``a = a_start E_start / E_fitted``, one factor for all axes of a cell. Where the data told axes
+    apart, `propose` found their ratio on the spectra with most of the phase and kept it.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
     -------
     xr.Dataset
         ``a``, ``b``, ``c`` with ``a_stderr`` ... in angstrom and ``strain``, ``strain_stderr``
-        (against the library cell) on ``(*outer, species)``. NaN where the area is below three of
-        its standard errors: what is not there has no lattice.
+        (against the library cell: the third root of the volume) on ``(*outer, species)``. NaN where
+        the area is below three of its standard errors: what is not there has no lattice.
         ``strain_systematic``: what the angle's error of the calibration adds to all values alike.
         ``strain_stderr_calibration``, ``a_stderr_calibration`` ... (species): what scale and angle
         together add, correlated as they are, where the calibration carries its covariance.
@@ -56,12 +57,13 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         raise ModelError("lattice: the fit holds no phase with powder lines; propose species first")
     names = [str(p) for p in fit["param"].values]
     outer = tuple(str(d) for d in fit["value"].dims[:-1])
-    strain, error = [], []
+    strain, error, start = [], [], []
     for c in phases:
         assert c.species is not None
         k, area = names.index(f"{c.name}.center"), names.index(f"{c.name}.area")
         found = fit["value"].values[..., k]
-        true = library_energy(c.species, c.params["center"].value, fit.attrs, library)
+        start.append(axis_factors(c, components, fit.attrs, library))
+        true = float(np.prod(start[-1])) ** (1.0 / 3.0) * c.params["center"].value
         seen = fit["value"].values[..., area] > 3.0 * fit["stderr"].values[..., area]
         strain.append(np.where(seen, true / found - 1.0, np.nan))
         error.append(np.where(seen, fit["stderr"].values[..., k] / found, np.nan))
@@ -78,11 +80,31 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         half = np.radians(float(fit.attrs["two_theta_deg"])) / 2.0
         common = 0.5 * np.radians(float(fit.attrs["two_theta_stderr"])) / np.tan(half)
         out["strain_systematic"] = ((), float(common), {"units": "1"})
-    for axis in "abc":
+    whole = np.prod(start, axis=1) ** (1.0 / 3.0)
+    for i, axis in enumerate("abc"):
         cell = np.array([getattr(structure_data(str(c.species), library), axis) for c in phases])
+        cell = cell * np.array(start)[:, i] / whole
         out[axis] = (dims, cell * (1.0 + e), {"units": "angstrom"})
         out[f"{axis}_stderr"] = (dims, cell * s, {"units": "angstrom"})
     return with_calibration_error(out, phases, fit.attrs)
+
+
+def axis_factors(
+    component: Component, components: Components, attrs: Any, library: Library
+) -> tuple[float, float, float]:
+    """Return a, b, c over those of the library at which a component's lines start."""
+    name = component.name
+    own = {
+        axis: components.common[f"{name}_axis_{axis}"].value
+        for axis in "abc"
+        if f"{name}_axis_{axis}" in components.common
+    }
+    if not own:
+        assert component.species is not None
+        center = component.params["center"].value
+        factor = library_energy(component.species, center, attrs, library) / center
+        return factor, factor, factor
+    return own["a"], own.get("b", own["a"]), own.get("c", own["a"])
 
 
 def library_energy(species: str, energy: float, attrs: Any, library: Library) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,8 +14,9 @@ from pydantic import Field
 from ..component import Component, Components, Curve, Param, SubLine
 from ..convention import where
 from ..errors import CalibrationError, ModelError
+from ._edxrd_axes import axes_of, moved, split_axes
 from ._edxrd_axis import channel_width
-from ._edxrd_cells import Start, refined
+from ._edxrd_cells import Start, refined, spectra_of, strongest
 from ._edxrd_physics import (
     FLUORESCENCE,
     Detector,
@@ -155,6 +157,7 @@ def propose(
         common["broadening"] = Param(value=1.0, min=0.5, max=4.0)
     margin = float(detector.fwhm(x[0])), float(detector.fwhm(x[-1]))
     items: list[Component] = []
+    table: dict[str, PhaseLines] = {}
     for name in species:
         lines = phase_lines(
             name,
@@ -171,6 +174,7 @@ def propose(
         if settings.mode == "pawley":
             items += _pawley(ds, name, lines, detector, settings)
         else:
+            table[name] = lines
             items.append(_phase(ds, name, lines, detector, settings))
     if not items:
         return Components([])
@@ -178,9 +182,67 @@ def propose(
     items += background(x, settings.background)
     made = Components(items, common)
     if settings.cells == "refined" and settings.mode == "intensities":
-        found = refined(ds, made, settings.strain_range, common=settings.lattice == "common")
-        made = _moved(made, found, settings)
+        shared, reach = settings.lattice == "common", settings.strain_range
+        found = refined(ds, made, reach, common=shared)
+        split = _split(ds, _moved(made, found, settings), table, found, library, detector, settings)
+        if split:
+            items = [
+                _phase(ds, c.name, split[c.name][0], detector, settings) if c.name in split else c
+                for c in made
+            ]
+            made = Components(items, made.common)
+            found = refined(ds, made, reach, common=shared)
+        for name, (_, factors) in split.items():
+            for axis, value in factors.items():
+                common[f"{name}_axis_{axis}"] = Param(value=value / found[name].factor, vary=False)
+        made = _moved(Components(made.items, {**made.common, **common}), found, settings)
     return started(ds, made)
+
+
+def _split(
+    ds: xr.Dataset,
+    components: Components,
+    table: dict[str, PhaseLines],
+    starts: dict[str, Start],
+    library: Library,
+    detector: Detector,
+    settings: Model,
+) -> dict[str, tuple[PhaseLines, dict[str, float]]]:
+    """Return lines and axes (over the library's) of the phases whose axes the data tell apart."""
+    out = {}
+    x, y = spectra_of(ds)
+    still = settings.model_copy(update={"lattice": "fixed", "widths": "fixed"})
+    basis = None
+    for k, c in enumerate(components):
+        if c.name not in table:
+            continue
+        lines = table[c.name]
+        axes, share = axes_of(c.name, lines.hkl, library)
+        if len(axes) < 2:
+            continue
+        if basis is None:
+            basis = columns(components, x)
+            weight = 1.0 / np.maximum(np.nan_to_num(np.nanmean(y, axis=0)), 0.5)
+        total, score = strongest(basis, y, k, weight)
+        if score < 30.0:
+            continue
+
+        def column(energy: Array, name: str = c.name, own: PhaseLines = lines) -> Array:
+            one = _phase(ds, name, placed(own, energy), detector, still)
+            return columns(Components([one]), x)[0]
+
+        found = split_axes(
+            lines, share, starts[c.name].factor, column, basis, k, total, settings.strain_range
+        )
+        if found is not None:
+            energy = moved(lines, share, found)
+            out[c.name] = (placed(lines, energy), dict(zip(axes, found.tolist(), strict=True)))
+    return out
+
+
+def placed(lines: PhaseLines, energy: Array) -> PhaseLines:
+    """Return the lines with other energies."""
+    return replace(lines, energy=energy, d=lines.d * lines.energy / energy)
 
 
 def _moved(components: Components, starts: dict[str, Start], settings: Model) -> Components:

@@ -7,12 +7,15 @@ spectrum to spectrum, and how far each cell moves over a map.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from ..component import Component, Components
 
 Array = npt.NDArray[np.float64]
+Counts = npt.NDArray[Any]
 _BLOCK = 1000
 _DELTA = 2e-5
 _LEAST = 5e-4
@@ -41,7 +44,7 @@ def slopes(phases: list[Component], factors: list[float], x: Array) -> Array:
     )
 
 
-def linear(basis: Array, y: Array, weight: Array) -> tuple[Array, Array]:
+def linear(basis: Array, y: Counts, weight: Array) -> tuple[Array, Array]:
     """Fit columns to every spectrum with one set of weights.
 
     Parameters
@@ -108,7 +111,7 @@ def relative(area: Array, change: Array, area_error: Array, change_error: Array)
 
 
 def spread(
-    c: Component, k: int, basis: Array, y: Array, x: Array, score: Array, largest: float
+    c: Component, k: int, basis: Array, y: Counts, x: Array, score: Array, largest: float
 ) -> tuple[float, float] | None:
     """Return the least and largest shift of a phase over the spectra that show it clearly.
 

@@ -1,0 +1,119 @@
+"""Cells with more than one axis: a and c of a phase found apart, from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ._edxrd_physics import PhaseLines
+from ._edxrd_strains import linear
+
+if TYPE_CHECKING:
+    from references import Library
+
+Array = npt.NDArray[np.float64]
+_GAIN = 25.0
+_DELTA = 2e-5
+
+
+def axes_of(species: str, hkl: tuple[tuple[int, int, int], ...], library: Library) -> tuple[
+    tuple[str, ...], Array
+]:  # fmt: skip
+    """Return a phase's independent axes and how each line's d depends on them.
+
+    Returns
+    -------
+    axes : tuple of str
+        ``("a",)``, ``("a", "c")`` or ``("a", "b", "c")``; one for monoclinic and triclinic cells,
+        which scale as a whole.
+    share : ndarray, shape (lines, axes)
+        d ln(d) / d ln(axis); rows sum to one.
+    """
+    from references.diffraction import structure_data
+
+    from ._xrd_model import _shares
+
+    axes, share = _shares(list(hkl), structure_data(species, library))
+    return axes, share[:, ["abc".index(axis) for axis in axes]]
+
+
+def moved(lines: PhaseLines, share: Array, factors: Array) -> Array:
+    """Return the energies of lines when the axes are multiplied with factors.
+
+    ``1 / d^2`` is a sum of one term per axis, which goes with ``1 / factor^2``: exact.
+    """
+    return np.asarray(lines.energy * np.sqrt((share / factors**2).sum(axis=1)))
+
+
+def split_axes(
+    lines: PhaseLines,
+    share: Array,
+    factor: float,
+    column: Callable[[Array], Array],
+    basis: Array,
+    k: int,
+    total: Array,
+    largest: float,
+) -> Array | None:
+    """Fit the axes of one phase to a summed spectrum, all areas free.
+
+    Parameters
+    ----------
+    lines : PhaseLines
+        At the library cell.
+    share : ndarray
+        From `axes_of`.
+    factor : float
+        On all line positions, where to start.
+    column : callable
+        Energies of the lines -> the phase's curve.
+    basis : ndarray
+        All columns; row ``k`` is this phase.
+    total : ndarray
+        Counts.
+    largest : float
+        Largest relative change of an axis.
+
+    Returns
+    -------
+    ndarray or None
+        Factors on the axes; None if the data do not tell them apart (gain in chi-square below 25,
+        or lines that all move alike).
+    """
+    n = share.shape[1]
+    weight = 1.0 / np.maximum(total, 1.0)
+    f = np.full(n, 1.0 / factor)
+
+    def curve(at: Array) -> Array:
+        return np.asarray(column(moved(lines, share, at)))
+
+    def chi2(row: Array) -> tuple[float, float]:
+        a = np.vstack([np.delete(basis, k, axis=0), row])
+        q, _ = linear(a, total[None], weight)
+        return float((((q[0] @ a) - total) ** 2 * weight).sum()), float(q[0, -1])
+
+    before, _ = chi2(curve(f))
+    for _ in range(6):
+        here = curve(f)
+        slopes = []
+        for i in range(n):
+            up, down = f.copy(), f.copy()
+            up[i] += _DELTA
+            down[i] -= _DELTA
+            slopes.append((curve(up) - curve(down)) / (2.0 * _DELTA))
+        both = np.vstack([np.delete(basis, k, axis=0), here, *slopes])
+        q, _ = linear(both, total[None], weight)
+        area = q[0, len(basis) - 1]
+        if area <= 0.0:
+            return None
+        change = np.clip(q[0, len(basis) :] / area, -2e-3, 2e-3)
+        f = f + change
+        if np.max(np.abs(change)) < 2e-6:
+            break
+    if np.any(np.abs(f - 1.0) > largest) or np.ptp(f) < 1e-6:
+        return None
+    after, _ = chi2(curve(f))
+    return f if before - after > _GAIN else None

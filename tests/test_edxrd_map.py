@@ -1,0 +1,129 @@
+"""EDXRD maps: cells that start free of drift, amounts and lattices with honest errors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from references.diffraction import structure_data
+from spectra.techniques import edxrd
+from tests.shared_data import data
+from workbench.simulate import plating
+
+PHASES = ["Li6PS5Cl", "Li2S", "Li3P", "LiCl"]
+
+
+def simulated(seed: int, **settings: float):
+    history = plating().sel(species=PHASES)
+    told = {"positions": 16, "times": 24, "channels": 1024, **settings}
+    return wb.simulate("edxrd", history, settings=told, seed=seed)
+
+
+@pytest.mark.parametrize("lattice", ["common", "each"])
+def test_intervals_of_amounts_hold_the_truth(lattice):
+    inside = total = 0
+    means = []
+    for seed in (1, 2, 3):
+        ds = simulated(seed)
+        comps = wb.propose(ds, PHASES, settings={"lattice": lattice})
+        amounts = wb.quantify(wb.fit(ds, comps, statistic="poisson"))
+        truth = ds["truth"].sel(species=amounts["species"])
+        pull = ((amounts["amount"] - truth) / amounts["stderr"]).values
+        assert np.isfinite(pull).all()
+        inside += int((np.abs(pull) < 1.96).sum())
+        total += pull.size
+        means.append(pull.mean(axis=(0, 1)))
+    # half of the spectra hold no phase at all: the hardest case, where lines follow the noise
+    assert 0.925 < inside / total < 0.97
+    assert np.abs(np.mean(means, axis=0)).max() < 0.15
+
+
+@pytest.mark.parametrize(("drift", "strong"), [(3e-4, 2e-5), (1e-3, 8e-5)])
+def test_cells_are_free_of_the_drift_between_times(drift, strong):
+    # products are strongest late, the electrolyte early: a drift must not stay between them
+    ds = simulated(4, drift=drift)
+    comps = wb.propose(ds, PHASES)
+    found = {c.name: c.params["center"].value for c in comps if c.species}
+    still = wb.propose(ds, PHASES, settings={"cells": "library"})
+    true = {c.name: c.params["center"].value for c in still if c.species}
+    ratio = np.array([found[n] / true[n] for n in PHASES])
+    off = np.abs(ratio / ratio[0] - 1.0)
+    assert off[1] < strong
+    assert off.max() < 1.5e-4  # Li3P and LiCl: their statistical error
+
+
+def test_a_drift_beyond_the_bounds_of_other_maps_is_followed():
+    ds = simulated(5, drift=3e-3)
+    fit = wb.fit(ds, wb.propose(ds, PHASES), statistic="poisson")
+    found = edxrd.lattice(fit).sel(species="Li6PS5Cl").isel(position=-1)
+    steps = ds.sizes["time"]
+    drift = 3e-3 * np.sin(2 * np.pi * 0.8 * np.arange(steps) / (steps - 1) + 0.4)
+    pull = (found["strain"].values - drift) / found["strain_stderr"].values
+    assert np.sqrt(np.mean(pull**2)) < 2.0
+
+
+@pytest.fixture(scope="module")
+def cell():
+    """Fit the synthetic FeS2 | Li6PS5Cl | Li-In map; with it the truth by species."""
+    truth = json.loads(data("edxrd/syn_map_FeS2_Li6PS5Cl_LiIn_truth.json").read_text())
+    ds = wb.open(data("edxrd/syn_map_FeS2_Li6PS5Cl_LiIn.h5"))
+    ds = wb.calibrate(ds, "known", trust_header=True)
+    energy = np.geomspace(18, 155, 20)
+    source = np.sqrt(energy / 33) * np.exp(-energy / 33 - (18 / energy) ** 3)
+    source *= np.exp(-2 * (0.18 * (30 / energy) ** 3 + 0.17))
+    ds = wb.correct(ds, "incident", energy=tuple(energy), value=tuple(source))
+    lines = ("W", "Pb")
+    where = {"position": (350.0, 550.0)}
+    ds.attrs.update(noise_keV=0.135, fano=0.106, divergence=0.0035)
+    ds = wb.correct(ds, "intensities", species="Li6PS5Cl", between=where, fluorescence=lines)
+    ds = ds.isel(photon_energy=(ds["photon_energy"] > 20) & (ds["photon_energy"] < 110))
+    names = {"FeS2": "FeS2", "FeS": "FeS-troilite", "Li2S": "Li2S", "Li6PS5Cl": "Li6PS5Cl",
+             "In0": "In", "LiIn": "LiIn"}  # fmt: skip
+    told = {"fluorescence": lines, "background": 10, "lattice": "each"}
+    fit = wb.fit(ds, wb.propose(ds, list(names), settings=told), statistic="poisson")
+    return fit, {k: truth["phases"][v] for k, v in names.items()}
+
+
+def test_fractions_of_the_synthetic_cell_in_every_pixel(cell):
+    fit, truth = cell
+    found = wb.quantify(fit)["amount"].sel(species=list(truth)).values
+    known = np.stack([p["volume_fraction"] for p in truth.values()], -1)
+    known = known / known.sum(-1, keepdims=True)
+    assert np.abs(found - known).max() < 0.02
+
+
+def test_lattices_of_the_synthetic_cell_in_every_pixel(cell):
+    fit, truth = cell
+    amounts = wb.quantify(fit)
+    cells = edxrd.lattice(fit)
+    for name, phase in truth.items():
+        above = (amounts["amount"] > amounts["limit"]).sel(species=name).values
+        here = cells.sel(species=name)
+        # c of FeS rests on its ratio to a: see the next test
+        for i, axis in ((0, "a"), (2, "c"))[: 1 if name == "FeS" else 2]:
+            true = phase["lattice"][i] * (1 + np.array(phase["strain"]))
+            off = (here[axis].values / true - 1)[above]
+            error = here["strain_stderr"].values[above]
+            good = np.isfinite(off)
+            off, error = off[good], error[good]
+            assert abs(np.median(off)) < 1.2e-4, (name, axis)
+            # pixels with few counts of the phase are off by their statistical error, not more
+            assert np.abs(off[error < 7e-5]).max() < 2e-4 if (error < 7e-5).any() else True
+            assert np.abs(off / error).max() < 4.5, (name, axis)
+            assert 0.8 < np.sqrt(np.mean((off / error) ** 2)) < 1.35, (name, axis)
+
+
+def test_two_axes_of_a_cell_are_found_apart(cell):
+    fit, truth = cell
+    # the library's troilite is 5.968, 11.740 A; this one has another ratio of axes
+    import references
+
+    library = structure_data("FeS", references.load())
+    cells = edxrd.lattice(fit).sel(species="FeS")
+    true = truth["FeS"]["lattice"]
+    assert abs(library.c / library.a - true[2] / true[0]) > 3e-3
+    ratio = float((cells["c"] / cells["a"]).mean())
+    assert ratio == pytest.approx(true[2] / true[0], abs=4e-4)
