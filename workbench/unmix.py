@@ -1,193 +1,422 @@
-"""Unmixing without peaks: MCR-ALS, non-negative component spectra and amounts from a whole cube."""
+"""Unmixing without peaks: non-negative amounts of known spectra, and MCR-ALS where some are not.
+
+One call, `unmix`: library species or spectra of one's own as fixed columns ("nnls"), or alternating
+least squares in which each spectrum is fixed, soft (held near its reference) or free ("mcr"), with
+the band of rotational ambiguity that the result leaves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from spectra import convention
+import references
+from references.errors import nearest
+from spectra import convention, techniques
 from spectra.convention import axis_of, outer_dims, where
 
-from .engine.data import Data
-from .engine.lift import arrays_of, weights_of
-from .engine.linear import grams, nonnegative
+from .ambiguity import Limits
+from .ambiguity import band as ambiguity_band
+from .engine.linear import grams
+from .engine.plan import build, parts
 from .errors import FitError
-from .progress import Progress, meter
+from .progress import Progress
+from .provenance import stamp
+from .quantify import BELOW_LIMIT, FIT_FLAGGED, FLAGS, INDISTINCT, NO_VALUE, OK
+from .steps import record
+from .unmix_als import (
+    Found,
+    Task,
+    block_of,
+    components_above_noise,
+    covariance_of,
+    purest,
+    run,
+    without,
+)
+from .verbs import propose
 
 Array = npt.NDArray[np.float64]
+Ground = Literal["none", "constant", "linear", "quadratic", "cubic"]
+GROUNDS = ("none", "constant", "linear", "quadratic", "cubic")
+
+__all__ = ["components_above_noise", "purest", "templates", "unmix"]
 
 CONVENTION = "unmix-1"
+ROOM = 3.0
+"""Standard errors by which turned amounts and spectra may be below zero: among many points, some
+are."""
+ALIKE = 0.95
+"""Correlation of two amounts from which on they are not told apart."""
 
 
 def unmix(
     ds: xr.Dataset,
-    count: int,
+    count: int | None = None,
     *,
+    species: Sequence[str] | None = None,
+    method: Literal["nnls", "mcr"] | None = None,
     start: npt.ArrayLike | None = None,
-    fixed: Sequence[int] = (),
+    names: Sequence[str] | None = None,
+    fixed: Sequence[int | str] = (),
+    soft: Mapping[int | str, float] | None = None,
+    ground: Ground = "none",
+    settings: Mapping[str, Any] | None = None,
+    library: references.Library | None = None,
+    ambiguity: bool = False,
     iterations: int = 500,
     tolerance: float = 1e-7,
     progress: Progress = None,
 ) -> xr.Dataset:
-    """Resolve a cube into a few non-negative spectra and their amounts.
+    """Resolve spectra into non-negative amounts of a few spectra.
 
-    Multivariate curve resolution by alternating least squares with the data's own weights:
-    ``data = amount @ spectrum``, both non-negative, spectra of unit integral. The result is one of
-    many that fit equally well unless some spectra or channels are pure; it says what a cube may
-    hold and how many terms it needs, not which species it is.
+    ``"nnls"``: the spectra are known (library species or ``start``), amounts are solved exactly.
+    ``"mcr"``: multivariate curve resolution by alternating least squares,
+    ``data = amount @ spectrum``, both non-negative, free spectra of unit integral. Its result is
+    one of many that fit equally well unless spectra or pixels are pure: ``ambiguity=True`` says how
+    far it could be turned. Weights are the data's own; for counts they are made from the model.
 
     Parameters
     ----------
     ds : xr.Dataset
-        A Spectrum with outer dims.
-    count : int
-        Number of components.
-    start : array_like, shape (count, N), optional
-        Spectra to start from; by default the purest ones of the cube, found one after another.
-    fixed : sequence of int
-        Components of ``start`` that stay as they are (known references).
-    iterations : int
-        At most so many rounds.
-    tolerance : float
-        Ends when a round lowers chi-square by less than this share.
+        A Spectrum. A variable ``background`` is added to the model.
+    count : int, optional
+        Number of components for "mcr"; default those given, or as many as stand out of the noise
+        (`components_above_noise`).
+    species : sequence of str, optional
+        Library ids: their spectra as ``workbench.propose`` makes them.
+    method : {"nnls", "mcr"}, optional
+        Default "nnls" if every spectrum is known and nothing asks for more, else "mcr".
+    start : array_like, shape (k, N), optional
+        Spectra to start from (or known ones), after those of ``species``; what lacks to ``count``
+        is taken from the data: the spectra least like those there.
+    names : sequence of str, optional
+        Names of the spectra of ``start``.
+    fixed : sequence of int or str
+        Components (by number or name) that stay as they are.
+    soft : mapping of int or str to float, optional
+        Components held near their reference: how far one point may be off (one standard deviation),
+        as a share of the reference's highest point.
+    ground : {"none", "constant", "linear", "quadratic", "cubic"}
+        A polynomial per spectrum, of either sign.
+    settings : mapping, optional
+        Of ``propose`` for the species (widths, shape); shifts are held at zero unless given.
+    library : references.Library, optional
+        Another library than the default one.
+    ambiguity : bool
+        Find the band of rotational ambiguity ("mcr").
+    iterations, tolerance : int, float
+        MCR ends after so many rounds, or when one lowers chi-square by less than this share.
     progress : callable or bool, optional
         Called with (round, iterations); returning True cancels.
 
     Returns
     -------
     xr.Dataset
-        ``amount(*outer, component)``, ``stderr`` of it at the found spectra,
-        ``spectrum(component, axis)``, ``redchi(*outer)``; attrs ``rounds`` and ``converged``.
+        ``amount``, ``stderr``, ``limit`` (3.29 stderr: Currie 1968), ``flag`` on
+        ``(*outer, component)``; ``spectrum(component, axis)``; ``redchi(*outer)``; ``ground`` if
+        asked. Standard errors are those at the found spectra without the sign constraint. With
+        ``ambiguity``: ``share``, ``share_low``, ``share_high`` ``(component)``, the share of the
+        signal, and amounts and spectra at both ends (``amount_low`` ...). Attrs ``rounds``,
+        ``converged``, ``method``.
 
     Raises
     ------
     FitError
-        If there are fewer spectra or points than components, or ``start`` has another shape.
+        If the request does not go together with the data.
     """
     convention.check(ds)
     axis, outer = axis_of(ds), outer_dims(ds)
-    x = ds[axis].values.astype(float)
-    rows: dict[str, Any] = {
-        k: None if a is None else np.asarray(a).reshape(-1, x.size)
-        for k, a in arrays_of(ds).items()
-    }
-    total = rows["intensity"].shape[0]
-    if not 1 <= count <= min(total, x.size):
+    block = block_of(ds)
+    x = block.x
+    known, labels, factor = _known(ds, species, start, names, settings, library, count)
+    fixed_set, soft_map = _roles(labels, fixed, soft or {}, len(known))
+    if method is None:
+        plain = species is not None and count in (None, len(known)) and not fixed and not soft
+        method = "nnls" if plain else "mcr"
+    if method == "nnls":
+        if not len(known) or count not in (None, len(known)):
+            raise FitError(f"{where(ds)}: nnls needs every spectrum: pass species= or start=")
+        fixed_set = set(range(len(known)))
+    elif method != "mcr":
+        raise FitError(f"unmix: method {method!r}: allowed: nnls, mcr")
+    rows = _ground_rows(x, ground)
+    if count is None:
+        count = len(known) or max(components_above_noise(ds) - len(rows), 1)
+    total = len(block.y)
+    if not max(1, len(known)) <= count <= min(total, x.size) and method == "mcr":
         raise FitError(
             f"{where(ds)}: {count} components from {total} spectra of {x.size} points; "
-            f"allowed: 1 to {min(total, x.size)}"
+            f"allowed: {max(1, len(known))} to {min(total, x.size)}"
         )
-    valid = rows["valid"]
-    data = Data(
-        x,
-        rows["intensity"],
-        rows["uncertainty"],
-        rows["background"],
-        None if valid is None else valid.astype(bool),
-        weights_of(ds),
-        poisson=False,
-    )
-    block = data.block(np.arange(total))
-    weight2 = block.weight**2
     y = block.y - (0.0 if block.background is None else block.background)
-    if start is None:
-        if len(fixed):
-            raise FitError("unmix: fixed components need their spectra in start")
-        spectra = purest(y * (weight2 > 0), count)
-    else:
-        spectra = np.array(start, dtype=float)
-        if spectra.shape != (count, x.size):
-            raise FitError(f"unmix: start has shape {spectra.shape}, not {(count, x.size)}")
-        if np.any(spectra < 0.0) or not np.all(np.isfinite(spectra)):
-            raise FitError("unmix: start holds negative or missing values")
+    spectra = known
+    if len(known) < count:
+        more = purest(without(y * (block.weight > 0.0), [*known, *rows]), count - len(known))
+        spectra = np.vstack([known, more]) if len(known) else more
+        labels = labels + [str(k) for k in range(len(known), count)] if labels else labels
     width = np.gradient(x)
-    spectra, amount, chisqr, done, converged = _alternate(
-        y, weight2, spectra, list(fixed), width, iterations, tolerance, progress, where(ds)
+    if method == "mcr":
+        # Templates keep the scale of the library's areas; anything else has unit integral.
+        size = np.maximum(spectra @ width, 1e-300)
+        keep = len(known) if species is not None and start is None else 0
+        size[:keep] = 1.0
+        spectra = spectra / size[:, None]
+    softness = _softness(spectra, soft_map)
+    task = Task(
+        y, block, np.vstack([spectra, rows]), rows.shape[0], frozenset(fixed_set), softness, width
     )
-    gram, _ = grams(spectra, weight2, y)
-    covariance = np.linalg.pinv(gram, hermitian=True)
-    dof = np.maximum(block.ndata - count, 1)
-    if block.scale:
-        covariance *= (chisqr / dof)[:, None, None]
-    shape = ds["intensity"].shape[:-1]
-    unit = ds["intensity"].attrs["units"]
-    out = xr.Dataset(
-        {
-            "amount": ((*outer, "component"), amount.reshape(*shape, count)),
-            "stderr": (
-                (*outer, "component"),
-                np.sqrt(np.maximum(np.einsum("bii->bi", covariance), 0.0)).reshape(*shape, count),
-            ),
-            "spectrum": (("component", axis), spectra),
-            "redchi": (outer, (chisqr / dof).reshape(shape)),
-        },
-        coords={
-            "component": np.arange(count),
-            axis: ds[axis],
-            **{k: v for k, v in ds.coords.items() if axis not in v.dims},
-        },
-    )
-    for name in ("amount", "stderr"):
-        out[name].attrs["units"] = f"{unit} {convention.AXES[axis]}"
-    out["spectrum"].attrs["units"] = f"1/({convention.AXES[axis]})"
-    out["redchi"].attrs["units"] = "1"
-    out.attrs = {**ds.attrs, "convention": CONVENTION, "rounds": done, "converged": str(converged)}
+    found = run(task, iterations if method == "mcr" else 1, tolerance, progress, where(ds))
+    out = _result(ds, task, found, labels, factor, axis, outer)
+    out.attrs.update(method=method, rounds=found.rounds, converged=str(found.converged))
+    if ambiguity:
+        _add_band(out, task, found, factor, axis, outer)
+    given = {
+        "count": count,
+        "species": list(species) if species else None,
+        "method": method,
+        "fixed": list(fixed) or None,
+        "soft": {str(k): v for k, v in soft_map.items()} or None,
+        "ground": ground if ground != "none" else None,
+    }
+    return record(stamp(out, ds), "unmix", {k: v for k, v in given.items() if v is not None})
+
+
+def _known(
+    ds: xr.Dataset,
+    species: Sequence[str] | None,
+    start: npt.ArrayLike | None,
+    names: Sequence[str] | None,
+    settings: Mapping[str, Any] | None,
+    library: references.Library | None,
+    count: int | None,
+) -> tuple[Array, list[str], Array]:
+    """Return spectra, their names (none: numbers), and what amounts are to be multiplied with."""
+    size = ds.sizes[axis_of(ds)]
+    spectra, factor = np.zeros((0, size)), np.zeros(0)
+    labels: list[str] = []
+    if species is not None:
+        spectra, labels, factor = templates(ds, species, settings=settings, library=library)
+    if start is not None:
+        own = np.array(start, dtype=float)
+        most = "k" if count is None else str(count)
+        if own.ndim != 2 or own.shape[1] != size or len(own) > (count or len(own)):
+            raise FitError(f"unmix: start has shape {own.shape}, not ({most}, {size})")
+        if np.any(own < 0.0) or not np.all(np.isfinite(own)):
+            raise FitError("unmix: start holds negative or missing values")
+        if names is not None and len(names) != len(own):
+            raise FitError(f"unmix: {len(names)} names for {len(own)} spectra of start")
+        if names is not None or labels:
+            begin = len(labels)
+            labels = labels + list(names or (str(begin + k) for k in range(len(own))))
+        spectra = np.vstack([spectra, own])
+        factor = np.concatenate([factor, np.ones(len(own))])
+    return spectra, labels, factor
+
+
+def templates(
+    ds: xr.Dataset,
+    species: Sequence[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    library: references.Library | None = None,
+) -> tuple[Array, list[str], Array]:
+    """Return the spectra of library species on a Spectrum's axis, for an area of one.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+    species : sequence of str
+    settings : mapping, optional
+        Of ``propose``; shift and baseline are off unless given.
+    library : references.Library, optional
+
+    Returns
+    -------
+    spectra : ndarray, shape (k, N)
+    names : list of str
+        Library ids; species without a line on the axis are refused.
+    factor : ndarray, shape (k,)
+        Amount, as ``quantify`` states it, per unit of the spectrum.
+    """
+    library = library or references.load()
+    technique = techniques.get(ds.attrs["technique"])
+    held = {k: v for k, v in (("shift_range", 0.0), ("baseline", "none"))
+            if k in technique.settings.model_fields}  # fmt: skip
+    comps = propose(ds, species, library=library, settings={**held, **dict(settings or {})})
+    ids = [library[name].id for name in species]
+    if technique.quantify is None:
+        raise FitError(f"{where(ds)}: {technique.name} has no amounts; pass start=")
+    meaning = technique.quantify(comps, ds.attrs, library)
+    weights = {q.species: q.weights for q in meaning.quantities}
+    x = ds[axis_of(ds)].values.astype(float)
+    out, factor = [], []
+    for name in ids:
+        own = comps.drop(*(c.name for c in comps if c.species != name))
+        if not own.items:
+            raise FitError(f"{where(ds)}: {name} has no line on this axis; leave it out")
+        areas = [n for n, p in own.params.items() if n.endswith(".area") and p.free]
+        for k, area in enumerate(areas):
+            own = own.set(area, value=1.0 if k == 0 else 0.0, min=None, max=None)
+        plan = build(own)
+        full = dict(zip(plan.names, plan.transform(plan.start[None, :])[0][0], strict=True))
+        drawn = list(parts(plan, x, plan.start[None, :]).values())
+        out.append(np.sum(drawn, axis=0)[0])
+        factor.append(sum(w * full[n] for n, w in weights[name].items()))
+    return np.maximum(np.array(out), 0.0), ids, np.array(factor)
+
+
+def _roles(
+    labels: list[str],
+    fixed: Sequence[int | str],
+    soft: Mapping[int | str, float],
+    known: int,
+) -> tuple[set[int], dict[int, float]]:
+    """Return fixed numbers and soft numbers with their shares."""
+
+    def number(key: int | str) -> int:
+        if isinstance(key, str):
+            if key not in labels:
+                raise FitError(f"unmix: component {key!r}: {nearest(key, labels)}")
+            return labels.index(key)
+        if not 0 <= key < known:
+            raise FitError(
+                f"unmix: component {key} has no reference; pass start= or species= ({known} given)"
+            )
+        return int(key)
+
+    chosen = {number(k) for k in fixed}
+    held = {number(k): float(v) for k, v in soft.items()}
+    if chosen & set(held):
+        raise FitError("unmix: a component is fixed or soft, not both")
+    if any(not v > 0.0 for v in held.values()):
+        raise FitError("unmix: soft shares are above zero")
+    return chosen, held
+
+
+def _softness(spectra: Array, soft: Mapping[int, float]) -> Array:
+    """Return 1/sigma^2 of each point of each soft component; 0 where it is free."""
+    out = np.zeros_like(spectra)
+    for k, share in soft.items():
+        out[k] = 1.0 / max(share * float(spectra[k].max()), 1e-300) ** 2
     return out
 
 
-def purest(y: Array, count: int) -> Array:
-    """Return the spectra that are least like each other: successive projections of unit spectra."""
-    norm = np.linalg.norm(y, axis=1)
-    weak = norm < 0.05 * norm.max(initial=0.0)
-    left = np.where(weak[:, None], 0.0, y / np.where(norm > 0.0, norm, 1.0)[:, None])
-    chosen: list[int] = []
-    rest = left.copy()
-    for _ in range(count):
-        size = np.einsum("ij,ij->i", rest, rest)
-        best = int(np.argmax(size))
-        chosen.append(best)
-        direction = rest[best] / np.sqrt(max(size[best], 1e-300))
-        rest -= np.outer(rest @ direction, direction)
-    return np.maximum(y[chosen], 0.0) + 1e-6 * np.abs(y).max(initial=1.0)
+def _ground_rows(x: Array, ground: str) -> Array:
+    if ground not in GROUNDS:
+        raise FitError(f"unmix: ground {ground!r}: allowed: {', '.join(GROUNDS)}")
+    u = 2.0 * (x - x[0]) / (x[-1] - x[0]) - 1.0
+    return np.polynomial.legendre.legvander(u, GROUNDS.index(ground) - 1).T if (
+        GROUNDS.index(ground)) else np.zeros((0, x.size))  # fmt: skip
 
 
-def _alternate(
-    y: Array,
-    weight2: Array,
-    spectra: Array,
-    fixed: list[int],
-    width: Array,
-    iterations: int,
-    tolerance: float,
-    progress: Progress,
-    what: str,
-) -> tuple[Array, Array, Array, int, bool]:
-    """Alternate amounts and spectra; chi-square never rises."""
-    moving = [k for k in range(len(spectra)) if k not in fixed]
-    spectra = spectra / np.maximum(spectra @ width, 1e-300)[:, None]
-    before = np.inf
-    converged = False
-    done = 0
-    amount = np.zeros((len(y), len(spectra)))
-    with meter(progress, iterations, what) as tell:
-        for done in range(1, iterations + 1):  # noqa: B007 (the number of rounds is reported)
-            amount = nonnegative(*grams(spectra, weight2, y))
-            residual = y - amount @ spectra
-            chisqr = float(np.sum(weight2 * residual**2))
-            if before - chisqr <= tolerance * chisqr:
-                converged = True
-                break
-            before = chisqr
-            if moving:
-                known = amount[:, fixed] @ spectra[fixed]
-                gram, right = grams(amount[:, moving].T, weight2.T, (y - known).T)
-                spectra[moving] = nonnegative(gram, right).T
-                area = np.maximum(spectra @ width, 1e-300)
-                spectra[moving] /= area[moving, None]
-            tell(1)
-    residual = y - amount @ spectra
-    return spectra, amount, np.sum(weight2 * residual**2, axis=1), done, converged
+def _result(
+    ds: xr.Dataset,
+    task: Task,
+    found: Found,
+    labels: list[str],
+    factor: Array,
+    axis: str,
+    outer: tuple[str, ...],
+) -> xr.Dataset:
+    n, shape = task.count, ds["intensity"].shape[:-1]
+    scale = np.concatenate([factor, np.ones(n - len(factor))])
+    covariance = covariance_of(task, found)
+    deviation = np.sqrt(np.maximum(np.einsum("bii->bi", covariance), 0.0))
+    amount, stderr = found.amount[:, :n] * scale, deviation[:, :n] * scale
+    dof = np.maximum(task.block.ndata - len(found.rows), 1)
+    redchi = found.chisqr / dof
+    with np.errstate(all="ignore"):
+        alike = np.abs(covariance) / (deviation[:, :, None] * deviation[:, None, :])
+    alike = np.nan_to_num(alike[:, :n, :n]) * (1.0 - np.eye(n))
+    poor = np.maximum(1.5, 1.0 + 5.0 * np.sqrt(2.0 / dof)) < redchi
+    poor &= not task.block.scale
+    empty = task.block.ndata <= len(found.rows)
+    flag = np.select(
+        [
+            empty[:, None] | ~np.isfinite(stderr) | (stderr <= 0.0),
+            alike.max(axis=2, initial=0.0) > ALIKE,
+            np.broadcast_to(poor[:, None], amount.shape),
+            amount < 3.29 * stderr,
+        ],
+        [NO_VALUE, INDISTINCT, FIT_FLAGGED, BELOW_LIMIT],
+        OK,
+    ).astype(np.uint8)
+    units = {"units": f"{ds['intensity'].attrs['units']} {convention.AXES[axis]}"}
+    dims = (*outer, "component")
+    out = xr.Dataset(
+        {
+            "amount": (dims, np.where(flag == NO_VALUE, np.nan, amount).reshape(*shape, n)),
+            "stderr": (dims, stderr.reshape(*shape, n)),
+            "limit": (dims, (3.29 * stderr).reshape(*shape, n)),
+            "flag": (dims, flag.reshape(*shape, n)),
+            "spectrum": (("component", axis), found.rows[:n] / scale[:, None]),
+            "redchi": (outer, redchi.reshape(shape), {"units": "1"}),
+        },
+        coords={
+            "component": np.array(labels, dtype=str) if labels else np.arange(n),
+            axis: ds[axis],
+            **{k: v for k, v in ds.coords.items() if set(v.dims) <= set(outer)},
+        },
+    )
+    for name in ("amount", "stderr", "limit"):
+        out[name].attrs.update(units)
+    out["flag"].attrs.update(
+        flag_values=np.arange(len(FLAGS), dtype=np.uint8), flag_meanings=" ".join(FLAGS)
+    )
+    out["spectrum"].attrs["units"] = f"1/({convention.AXES[axis]})"
+    if task.grounds:
+        ground = (found.amount[:, n:] @ found.rows[n:]).reshape(*shape, -1)
+        out["ground"] = ((*outer, axis), ground, {"units": ds["intensity"].attrs["units"]})
+    out.attrs = {**ds.attrs, "convention": CONVENTION}
+    return out
+
+
+def _add_band(
+    out: xr.Dataset, task: Task, found: Found, factor: Array, axis: str, outer: tuple[str, ...]
+) -> None:
+    """Add the extremes of each component's share, and amounts and spectra there."""
+    n = task.count
+    scale = np.concatenate([factor, np.ones(n - len(factor))])
+    amount, spectra = found.amount[:, :n], found.rows[:n]
+    error = np.sqrt(np.maximum(np.einsum("bii->bi", covariance_of(task, found)), 0.0))[:, :n]
+    gram, _ = grams(found.amount[:, :n].T, found.weight2.T, task.y.T)
+    inverse = np.linalg.pinv(gram, hermitian=True)
+    noise = np.sqrt(np.maximum(np.einsum("bii->bi", inverse), 0.0)).T
+    if task.block.scale:
+        dof = max(float(np.sum(task.block.ndata)) - amount.size, 1.0)
+        noise = noise * np.sqrt(found.chisqr.sum() / dof)
+    floor, ceiling = np.full_like(spectra, -np.inf), np.full_like(spectra, np.inf)
+    for k in np.flatnonzero(task.softness.any(axis=1)).tolist():
+        room = 3.0 / np.sqrt(task.softness[k])
+        reference = task.rows[k]
+        floor[k] = np.minimum(reference - room, spectra[k])
+        ceiling[k] = np.maximum(reference + room, spectra[k])
+    seen = np.flatnonzero(task.block.ndata > len(found.rows))
+    got = ambiguity_band(
+        amount[seen],
+        spectra,
+        Limits(ROOM * error[seen], ROOM * noise, floor, ceiling, tuple(sorted(task.fixed))),
+    )
+    unit = {"units": "1"}
+    out["share"] = ("component", got.share, unit)
+    out["share_low"] = ("component", got.low, unit)
+    out["share_high"] = ("component", got.high, unit)
+    for side, name in ((0, "low"), (1, "high")):
+        turned = np.full(amount.shape, np.nan)
+        shapes = np.zeros_like(spectra)
+        for k in range(n):
+            t = got.turns[k, side]
+            one = np.linalg.inv(t)[k] @ spectra
+            size = float(one @ task.width) / float(spectra[k] @ task.width)
+            turned[:, k] = amount @ t[:, k] * size
+            shapes[k] = one / size
+        shape = out["amount"].shape
+        out[f"amount_{name}"] = (out["amount"].dims, (turned * scale).reshape(shape))
+        out[f"amount_{name}"].attrs["units"] = out["amount"].attrs["units"]
+        out[f"spectrum_{name}"] = (("component", axis), shapes / scale[:, None])
+        out[f"spectrum_{name}"].attrs["units"] = out["spectrum"].attrs["units"]
