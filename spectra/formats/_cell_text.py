@@ -20,6 +20,7 @@ from ._cell_words import plain_unit
 SEARCHED = 400
 """Lines in which the headings must lie."""
 
+_SPACED_DATE = re.compile(r"(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}) +(\d{1,2}:\d{2}:\d{2})")
 _UNITS = {"s", "sec", "min", "h", "v", "mv", "a", "ma", "ua", "ah", "mah", "wh", "mwh", "w", "mw",
           "degc", "c", "ohm", "hz", "hms", "deg", "mpa", "bar", "k"}  # fmt: skip
 
@@ -41,7 +42,7 @@ def decoded(raw: bytes) -> str:
 def split(line: str, mark: str) -> list[str]:
     """Return the cells of a line; quotes hold marks together."""
     if mark == " ":
-        return line.split()
+        return _SPACED_DATE.sub(r"\1T\2", line).split()
     if mark == "  ":
         return re.split(r"\s{2,}", line.strip())
     if '"' not in line:

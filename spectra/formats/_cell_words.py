@@ -18,7 +18,7 @@ _SCALES: dict[str, dict[str, float]] = {
              "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hr": 3600.0,
              "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "d": 86400.0, "day": 86400.0,
              "days": 86400.0, "hminsms": 1.0, "hmins": 1.0, "hms": 1.0, "hhmmss": 1.0,
-             "hmmss": 1.0, "hhmmssms": 1.0, "dhms": 1.0, "dhmss": 1.0},
+             "millisecond": 1e-3, "hmmss": 1.0, "hhmmssms": 1.0, "dhms": 1.0, "dhmss": 1.0},
     "potential": {"v": 1.0, "volt": 1.0, "volts": 1.0, "mv": 1e-3, "uv": 1e-6, "kv": 1e3,
                   "millivolt": 1e-3},
     "current": {"a": 1e3, "amp": 1e3, "amps": 1e3, "ampere": 1e3, "ma": 1.0, "milliampere": 1.0,
@@ -30,7 +30,7 @@ _SCALES: dict[str, dict[str, float]] = {
                "mwatthr": 1.0, "watthour": 1e3, "j": 1 / 3.6},
     "power": {"w": 1.0, "mw": 1e-3, "watt": 1.0, "watts": 1.0, "uw": 1e-6},
     "temperature": {"c": 1.0, "degc": 1.0, "celsius": 1.0, "degreecelsius": 1.0, "degreesc": 1.0,
-                    "cel": 1.0, "k": 1.0, "f": 1.0, "": 1.0},
+                    "cel": 1.0, "oc": 1.0, "k": 1.0, "f": 1.0, "": 1.0},
     "resistance": {"ohm": 1.0, "ohms": 1.0, "kohm": 1e3, "mohm": 1e-3, "megohm": 1e6, "ohmm": 0.0},
     "frequency": {"hz": 1.0, "khz": 1e3, "mhz": 1e6, "hertz": 1.0},
     "pressure": {"mpa": 1.0, "kpa": 1e-3, "pa": 1e-6, "bar": 0.1, "mbar": 1e-4, "psi": 6.894757e-3},
@@ -98,13 +98,13 @@ _know("frequency", "frequency", "freq frequency f datafrequency frequenz freqhz"
 _know("impedance_re", "resistance", "rez zreal zre zprime realz zr realimpedance re zwereal "
       "impedancere zreohm zsreal datazreal impedancereal realpart zrealohm reze")  # fmt: skip
 _know("impedance_im", "resistance", "imz zimag zim zdoubleprime imagz zi imagimpedance im zweimag "
-      "impedanceim zsimag datazimag impedanceimag imaginarypart zimaginary imze imaginaryimpedance "
-      "zimagohm")  # fmt: skip
+      "impedanceim zsimag datazimag impedanceimag imaginarypart zimg zimaginary imze "
+      "imaginaryimpedance zimagohm")  # fmt: skip
 _know("modulus", "resistance", "zmod zmodulus absz magz impedancemodulus dataz modz zmag")
 _know("phase", "angle", "phase phasez theta zphz phaseangle datathetaz zphi phi zphase")
 
 _BDF = re.compile(
-    r"^(?P<name>[a-z_]+?)_(?P<unit>second|volt|ampere|ampere_hour|watt_hour|celsius|degree_celsius"
+    r"^(?P<name>[a-z_]+?)_(?P<unit>second|millisecond|volt|millivolt|ampere|ampere_hour|watt_hour|celsius|degree_celsius"
     r"|hertz|ohm|watt|milliampere|milliampere_hour|hour|minute|pascal)$"
 )
 _TEMPERATURE = re.compile(r"^(?:aux|ambient|cell|case|surface|internal|core|cpu)?"

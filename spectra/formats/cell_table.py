@@ -126,6 +126,9 @@ def _as_recorded(table: Table, told: dict[str, str]) -> Table:
 def _header(lines: Sequence[str]) -> dict[str, str]:
     """Return start, title, cell and channel from the lines above a table."""
     told: dict[str, str] = {}
+    first = stamp(lines[0], False) if lines else None
+    if first is not None:  # CH Instruments begins with the date
+        told["start"] = first.isoformat()
     for line in lines[:400]:
         for part in re.split(r"\t(?=[A-Z][\w ]*:?\t)", line):
             match = re.match(r"^[~#\"]*\s*([A-Za-z][\w .'()]*?)\s*[:\t,=]+\s*(.+)$", part.strip())

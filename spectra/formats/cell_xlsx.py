@@ -43,7 +43,7 @@ def sniff(head: bytes, path: Path) -> bool:
         return False
     names = [n.lower() for n in re.findall(r"<sheet[^>]*\bname=\"([^\"]*)\"", book)]
     return any(
-        re.match(r"(channel_?\d|channel[_ ]normal|record|detail_|global_info$)", name)
+        re.match(r"(channel[_ -]?\d|channel[_ ]?normal|record|detail|global_info$)", name)
         for name in names
     )
 
@@ -60,7 +60,7 @@ def read(path: Path, options: Options) -> Regions:
             continue
         names, body = _texts(rows[at]), rows[at + 1 :]
         part = re.match(r"(.+?)[_-]\d+$", title)
-        key = part[1] if part and re.match(r"(?i)channel_?\d|detail", title) else title
+        key = part[1] if part and re.match(r"(?i)channel[_ -]?\d|detail", title) else title
         if key in groups and groups[key][0] == names:
             groups[key][1].extend(body)
         else:
@@ -71,14 +71,20 @@ def read(path: Path, options: Options) -> Regions:
             f"{', '.join(sheets)}"[:300]
         )
     regions: dict[str, xr.Dataset] = {}
+    refused: FormatError | None = None
     for key, (names, rows) in groups.items():
         columns = [
             [_cell(row[i]) if i < len(row) else "" for row in rows] for i in range(len(names))
         ]
         name = "cell" if len(groups) == 1 else key
         src = source(path, "cell_xlsx", name)
-        regions[name] = as_dataset(Table(names, columns), path, src, told)
-    return regions
+        try:
+            regions[name] = as_dataset(Table(names, columns), path, src, told)
+        except FormatError as error:  # a summary sheet beside the records
+            refused = error
+    if not regions and refused is not None:
+        raise refused
+    return {"cell": next(iter(regions.values()))} if len(regions) == 1 else regions
 
 
 def _sheets(path: Path) -> dict[str, Rows]:
