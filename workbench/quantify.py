@@ -70,6 +70,7 @@ def quantify(fit: xr.Dataset, *, library: references.Library | None = None) -> x
         raise OrderError(f"{where(fit)}: no covariance; call fit(..., covariance=True)")
     meaning = handler.quantify(components, fit.attrs, library or references.load())
     amount, covar = _weighted(fit, meaning)
+    covar = _widened(amount, covar, meaning)
     if meaning.kind == "fraction":
         amount, covar = _normalised(amount, covar)
     return stamp(_amounts(fit, meaning, amount, covar), fit)
@@ -86,6 +87,20 @@ def _weighted(fit: xr.Dataset, meaning: Quantification) -> tuple[Array, Array]:
     value = fit["value"].values[..., used]
     covar = fit["covar"].values[..., used[:, None], used].astype(float)
     return value @ weights.T, weights @ covar @ weights.T
+
+
+def _widened(amount: Array, covar: Array, meaning: Quantification) -> Array:
+    """Add what the fit cannot know to the covariance: see `Quantification.response`."""
+    names = [q.species for q in meaning.quantities]
+    for source, answers in meaning.response.items():
+        length = max(len(row) for row in answers.values())
+        matrix = np.array([answers.get(name, (0.0,) * length) for name in names])
+        refused = np.isnan(matrix).any(axis=1)
+        matrix[refused] = 0.0
+        own = amount[..., names.index(source), None, None]
+        covar = covar + own**2 * (matrix @ matrix.T)
+        covar[..., refused, refused] = np.nan
+    return covar
 
 
 def _normalised(amount: Array, covar: Array) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from ._edxrd_physics import (
     phase_lines,
     with_escape,
 )
+from ._edxrd_texture import direction, march_dollase
 from .base import Settings
 
 if TYPE_CHECKING:
@@ -56,6 +57,23 @@ class Simulation(Settings):
     )
     extra_line_keV: float = Field(
         0.0, ge=0, description="energy of a line the model does not know; 0 is none"
+    )
+    texture: float = Field(
+        1.0,
+        gt=0.2,
+        le=3.0,
+        description="March parameter of a fibre texture along c of every phase; 1 is random",
+    )
+    grains: float = Field(
+        0.0,
+        ge=0,
+        description="mean number of grains that make a line of multiplicity 24; 0 is a powder",
+    )
+    cells: tuple[tuple[str, float], ...] = Field(
+        (), description="relative change of the cell of a phase, by species"
+    )
+    strain_width: float = Field(
+        0.0, ge=0, le=0.02, description="fwhm over energy that microstrain gives every line"
     )
     pile_up: float = Field(
         0.0, ge=0, le=0.2, description="share of counts piled up, which the model does not know"
@@ -99,6 +117,8 @@ def simulate(
     ModelError
         If no species of the history has lines in the range.
     """
+    from references.diffraction import structure_data
+
     s = settings
     time = np.linspace(float(history["time"][0]), float(history["time"][-1]), s.times)
     position = (np.arange(s.positions) - 0.5 * (s.positions - 1)) * s.step_um
@@ -114,16 +134,27 @@ def simulate(
     truth = _profile(names, amount, position.astype(float), library, s)
     drift = s.drift * np.sin(2.0 * np.pi * 0.8 * np.arange(s.times) / max(s.times - 1, 1) + 0.4)
     unit = np.zeros((len(names), s.times, s.channels))
+    groups: dict[str, list[tuple[float, npt.NDArray[np.int64]]]] = {}
+    kept: dict[str, tuple[Array, Array, Array]] = {}
     margin = float(detector.fwhm(energy[-1]))
+    changes = dict(s.cells)
     for k, name in enumerate(names):
         lines = phase_lines(
             name, library, s.two_theta_deg, s.low_keV - margin, s.high_keV + margin, incident, 1e-4
         )
         if not lines.energy.size:
             continue
-        place, strength, parent = with_escape(lines.energy, lines.strength, detector)
-        wide = detector.fwhm(lines.energy)[parent]
+        strength = lines.strength
+        if s.texture != 1.0:
+            cell = structure_data(name, library)
+            strength = strength * [march_dollase(h, cell, s.texture) for h in lines.hkl]
+        place, strength, parent = with_escape(
+            lines.energy / (1.0 + changes.get(name, 0.0)), strength, detector
+        )
+        wide = np.hypot(detector.fwhm(lines.energy), s.strain_width * lines.energy)[parent]
         per = strength * molar_volume(name, library) * 1e-3  # volume fraction of 1 mmol/cm3
+        kept[name] = place, per * width, wide
+        groups[name] = _directions(lines.hkl, parent)
         for t in range(s.times):
             unit[k, t] = _lines(energy, place / (1.0 + drift[t]), per * width, wide, s.tail)
     if not unit.any():
@@ -131,7 +162,21 @@ def simulate(
     pure = names.index("Li6PS5Cl") if "Li6PS5Cl" in names else 0
     full = 1e3 / molar_volume(names[pure], library)
     scale = 2e5 * s.brightness / float(unit[pure, 0].sum() * full)
-    rate = scale * np.einsum("tzk,ktn->tzn", truth, unit)
+    if s.grains > 0.0:
+        rate = np.zeros((*truth.shape[:2], s.channels))
+        for k, name in enumerate(names):
+            if name not in kept:
+                continue
+            place, area, wide = kept[name]
+            for t, z in np.ndindex(truth.shape[:2]):
+                own = area.copy()
+                for multiplicity, index in groups[name]:
+                    number = max(s.grains * multiplicity / 24.0, 1e-3)
+                    own[index] *= rng.gamma(number) / number
+                lit = _lines(energy, place / (1.0 + drift[t]), own, wide, s.tail)
+                rate[t, z] += scale * truth[t, z, k] * lit
+    else:
+        rate = scale * np.einsum("tzk,ktn->tzn", truth, unit)
     rate += _smooth(energy, incident, 120.0 * s.brightness)
     for element in s.fluorescence.split():
         own = np.array(FLUORESCENCE[element])
@@ -175,6 +220,20 @@ def simulate(
     )
     ds["truth"] = (("time", "position", "species"), truth, {"units": "mmol/cm3"})
     return ds.assign_coords(species=np.array(names, dtype=str))
+
+
+def _directions(
+    hkl: tuple[tuple[int, int, int], ...], parent: npt.NDArray[np.int64]
+) -> list[tuple[float, npt.NDArray[np.int64]]]:
+    """Lines (with their escape lines) of one direction, and the number of its equivalents."""
+    out = []
+    keys = [direction(h) for h in hkl]
+    for key in sorted(set(keys)):
+        zeros = key.count(0)
+        order = {3: 6, 2: 3, 1: 1}[len(set(key))]
+        index = np.flatnonzero([keys[p] == key for p in parent])
+        out.append((float(order * 2 ** (3 - zeros)), index))
+    return out
 
 
 def molar_volume(name: str, library: Library) -> float:

@@ -68,12 +68,17 @@ class Quantification:
         ``"amount"`` (absolute), or ``"fraction"`` (the sums are divided by their total).
     note : str
         What the numbers do and do not mean, for reports.
+    response : mapping
+        What the fit cannot know (texture ...): ``response[k][s]`` is the change of the amount of
+        s, over the amount of k, for each of some independent deviations of k of one standard
+        deviation. Added to the covariance before normalisation; NaN: no amount is given.
     """
 
     quantities: tuple[Quantity, ...]
     units: str
     kind: str = "amount"
     note: str = ""
+    response: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

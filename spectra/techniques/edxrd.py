@@ -13,24 +13,18 @@ from typing import TYPE_CHECKING, Any
 from ..component import Component, Components
 from ..errors import ModelError
 from ._edxrd_calibrate import Known, Sources, StandardPowder, known, sources, standard
-from ._edxrd_correct import (
-    DeadTime,
-    IncidentSpectrum,
-    Mask,
-    PileUp,
-    dead_time,
-    incident,
-    mask,
-    pile_up,
-)
+from ._edxrd_correct import DeadTime, Mask, dead_time, mask
 from ._edxrd_elements import SumElements, element, sum_elements
 from ._edxrd_flatness import flatness, plot_flatness, scale_of
+from ._edxrd_incident import IncidentSpectrum, incident, incident_of
 from ._edxrd_intensities import Intensities, intensities
 from ._edxrd_joint import Joint, joint, lines_of
 from ._edxrd_lattice import lattice, library_energy, texture
 from ._edxrd_model import Model, propose
 from ._edxrd_physics import Detector, Incident, measured_factors, phase_lines
+from ._edxrd_pileup import Escape, PileUp, escape, pile_up
 from ._edxrd_simulate import Simulation, molar_volume, simulate
+from ._edxrd_texture import TextureTest, texture_note, texture_test, widening
 from .base import Quantification, Quantity, Step, Technique
 
 if TYPE_CHECKING:
@@ -40,6 +34,7 @@ __all__ = [
     "TECHNIQUE",
     "element",
     "flatness",
+    "incident_of",
     "lattice",
     "lines_of",
     "plot_flatness",
@@ -48,8 +43,8 @@ __all__ = [
 ]
 
 TEXTURE = (
-    "Amounts hold for an untextured powder with many grains in the gauge: fit once with "
-    "mode='pawley' and look at the scatter of the intensities before trusting them."
+    "Amounts hold for an untextured powder with many grains in the gauge, which was not tested: "
+    "correct(ds, 'texture', species=[...]) tests it and widens the errors."
 )
 
 
@@ -93,11 +88,14 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
             weight *= 1e3 / (factor * molar_volume(c.species, library))
         quantities.append(Quantity(c.species, {f"{c.name}.area": weight}))
     blends = blended(phases, Detector.of(attrs))
-    note = TEXTURE + ("" if not blends else " Blends: " + "; ".join(blends) + ".")
+    wider = widening(attrs, {q.species: next(iter(q.weights.values())) for q in quantities})
+    note = (texture_note(attrs) or TEXTURE) + (
+        "" if not blends else " Blends: " + "; ".join(blends) + "."
+    )
     if factor:
-        return Quantification(tuple(quantities), "mmol/cm3", "amount", note)
+        return Quantification(tuple(quantities), "mmol/cm3", "amount", note, wider)
     note = "Volume fractions among the crystalline phases in the model. " + note
-    return Quantification(tuple(quantities), "1", "fraction", note)
+    return Quantification(tuple(quantities), "1", "fraction", note, wider)
 
 
 def area_per_volume(component: Component, attrs: Mapping[str, Any], library: Library) -> float:
@@ -163,7 +161,9 @@ TECHNIQUE = Technique(
         "incident": Step(IncidentSpectrum, incident),
         "intensities": Step(Intensities, intensities),
         "pile_up": Step(PileUp, pile_up),
+        "escape": Step(Escape, escape),
         "mask": Step(Mask, mask),
+        "texture": Step(TextureTest, texture_test),
         "sum_elements": Step(SumElements, sum_elements),
     },
     settings=Model,
