@@ -51,7 +51,7 @@ def test_orders_of_a_plane_are_one_direction():
 
 
 def test_a_powder_is_a_powder():
-    ds = mapped()
+    ds = mapped(3)
     found = json.loads(ds.attrs["texture"])
     assert {one["verdict"] for one in found.values()} == {"powder"}
     pull, _ = pulls(ds)

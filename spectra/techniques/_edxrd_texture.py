@@ -191,7 +191,8 @@ def _scatter(
     s2 = bright / mean[good] ** 2
     share = (np.einsum("mi,ij,mj->m", ratio, project, ratio) - s2 * (told.sum() - 1)) / s2
     tau2 = float((share * s2).sum() / np.trace(project) / good.sum())
-    if tau2 < 3.0 * float(s2.mean() / np.trace(project) * np.sqrt(2.0 * told.sum() / good.sum())):
+    noise = np.sqrt(2.0 * told.sum() * (s2**2).mean() / good.sum()) / np.trace(project)
+    if tau2 < 3.0 * float(noise):
         tau2 = 0.0  # within what counting alone gives
     common = ratio.mean(axis=0)
     fixed = float(common @ project @ common) - float(s2.mean()) * (told.sum() - 1) / good.sum()
