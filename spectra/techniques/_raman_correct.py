@@ -12,6 +12,9 @@ from ..convention import where
 from ..errors import ModelError
 from .base import Settings
 
+PIECE = 512
+"""Spectra of a map taken at a time."""
+
 
 class Spikes(Settings):
     """Mask cosmic rays: points far above their neighbours in the spectrum."""
@@ -49,18 +52,21 @@ class Mask(Settings):
 def spikes(ds: xr.Dataset, settings: Spikes) -> xr.Dataset:
     """Add (or narrow) the variable ``valid``; the counts stay as they are."""
     y = ds["intensity"].values
-    rows = y.reshape(-1, y.shape[-1]).astype(float)
+    rows = y.reshape(-1, y.shape[-1])
     window = settings.window | 1
-    middle = median_filter(rows, size=(1, window), mode="nearest")
-    rest = rows - middle
-    noise = 1.4826 * np.median(np.abs(rest), axis=1, keepdims=True)
-    local = np.maximum(noise, np.sqrt(np.maximum(middle, 1.0)))
-    hit = rest > settings.threshold * local
-    hit = _narrow(hit, settings.widest)
-    grown = hit.copy()
-    grown[:, 1:] |= hit[:, :-1]
-    grown[:, :-1] |= hit[:, 1:]
-    return _narrowed(ds, ~grown.reshape(y.shape))
+    keep = np.empty(rows.shape, bool)
+    for first in range(0, len(rows), PIECE):  # a map is never held twice
+        part = rows[first : first + PIECE].astype(float)
+        middle = median_filter(part, size=(1, window), mode="nearest")
+        rest = part - middle
+        noise = 1.4826 * np.median(np.abs(rest), axis=1, keepdims=True)
+        hit = rest > settings.threshold * np.maximum(noise, np.sqrt(np.maximum(middle, 1.0)))
+        hit = _narrow(hit, settings.widest)
+        grown = hit.copy()
+        grown[:, 1:] |= hit[:, :-1]
+        grown[:, :-1] |= hit[:, 1:]
+        keep[first : first + PIECE] = ~grown
+    return _narrowed(ds, keep.reshape(y.shape))
 
 
 def _narrow(hit: np.ndarray, widest: int) -> np.ndarray:
@@ -85,21 +91,20 @@ def static_baseline(ds: xr.Dataset, settings: Baseline) -> xr.Dataset:
     axis = ds["intensity"].dims[-1]
     x = ds[axis].values
     y = ds["intensity"].values
-    rows = y.reshape(-1, x.size).astype(float)
-    used = np.ones(rows.shape, bool)
+    rows = y.reshape(-1, x.size)
+    used = None
     if "valid" in ds:
         full = ds["valid"].broadcast_like(ds["intensity"]).transpose(*ds["intensity"].dims)
-        used = full.values.reshape(-1, x.size).astype(bool)
-    if settings.algorithm == "points":
-        found = _through(ds, x, np.where(used, rows, np.nan), settings.points)
-    else:
-        knobs = {k: int(v) if v == int(v) and k in _WHOLE else v for k, v in settings.knobs.items()}
-        found = np.stack(
-            [
-                baseline(x, row, method=settings.algorithm, knobs=knobs, valid=good)[0]
-                for row, good in zip(rows, used, strict=True)
-            ]
-        )
+        used = full.values.reshape(rows.shape).astype(bool)
+    # A map's baseline needs no more digits than its counts: it is as large as they are.
+    found = np.empty(rows.shape, np.float64 if rows.dtype.itemsize > 4 else np.float32)
+    knobs = {k: int(v) if v == int(v) and k in _WHOLE else v for k, v in settings.knobs.items()}
+    for k, row in enumerate(rows):
+        good = None if used is None else used[k]
+        if settings.algorithm == "points":
+            found[k] = _through(ds, x, row, good, settings.points)
+        else:
+            found[k] = baseline(x, row, method=settings.algorithm, knobs=knobs, valid=good)[0]
     ds = ds.copy(deep=False)
     attrs = {"units": ds["intensity"].attrs["units"], "kind": settings.algorithm}
     ds["background"] = (ds["intensity"].dims, found.reshape(y.shape), attrs)
@@ -112,22 +117,25 @@ _WHOLE = frozenset(
 )  # fmt: skip
 
 
-def _through(ds: xr.Dataset, x: np.ndarray, rows: np.ndarray, points: tuple[float, ...]) -> (
-    np.ndarray
-):  # fmt: skip
+def _through(
+    ds: xr.Dataset,
+    x: np.ndarray,
+    row: np.ndarray,
+    good: np.ndarray | None,
+    points: tuple[float, ...],
+) -> np.ndarray:
     """Straight lines through the data at the points nearest to those given, prolonged."""
     at = np.unique([int(np.argmin(np.abs(x - p))) for p in points])
     if at.size < 2:
         raise ModelError(f"{where(ds)}: a baseline needs two points or more on the axis")
-    high = rows[:, at]
-    if not np.isfinite(high).all():
+    high = row[at].astype(float)
+    if not np.isfinite(high).all() or (good is not None and not good[at].all()):
         raise ModelError(f"{where(ds)}: a point of the baseline is masked or missing; move it")
-    out = np.stack([np.interp(x, x[at], level) for level in high])
+    out = np.interp(x, x[at], high)
     before, after = x < x[at[0]], x > x[at[-1]]
-    first = (high[:, 1] - high[:, 0]) / (x[at[1]] - x[at[0]])
-    last = (high[:, -1] - high[:, -2]) / (x[at[-1]] - x[at[-2]])
-    out[:, before] = high[:, :1] + first[:, None] * (x[before] - x[at[0]])
-    out[:, after] = high[:, -1:] + last[:, None] * (x[after] - x[at[-1]])
+    slope = np.diff(high) / np.diff(x[at])
+    out[before] = high[0] + slope[0] * (x[before] - x[at[0]])
+    out[after] = high[-1] + slope[-1] * (x[after] - x[at[-1]])
     return out
 
 
