@@ -121,6 +121,36 @@ def test_relaxis_export_of_two_spectra(opened):
     np.testing.assert_allclose(ds.impedance_im, [-5, -4, -3] * 2)
 
 
+def test_novocontrol_says_when_and_how_large(opened):
+    text = (
+        "s05751_25deg, 26.02.2025, 15:11\n"
+        "Diameter[mm]: 1.300e+01  Thickness[mm]: 7.500e-01  Spacer Capacity[pF]: 0.000e+00\n"
+        "Fixed value(s) :  AC Volt  [Vrms]=7.1000e-03  \n"
+        "     Freq.[Hz]\t      Zs'[ohm]\t     Zs''[ohm]\n"
+        " 1.0000000e+06\t 3.8055903e+03\t-6.3180615e+03\n"
+        " 7.4053000e+05\t 4.6881514e+03\t-7.8459375e+03\n"
+    )
+    ds = opened("a.txt", text)["cell"]
+    assert ds.attrs["start"] == "2025-02-26T15:11:00"
+    assert float(ds.attrs["diameter_mm"]) == 13.0
+    assert float(ds.attrs["thickness_mm"]) == 0.75
+    assert ds.attrs["title"] == "s05751_25deg"
+    assert "sign_note" not in ds.attrs
+    text = "Frequency (Hz)\tZ_re (Ohm)\tZ_img (Ohm)\n1\t27\t7\n10\t25\t6\n"
+    assert "positive throughout" in opened("b.txt", text)["cell"].attrs["sign_note"]
+
+
+def test_maccor_end_of_step_belongs_to_the_step(opened):
+    text = (
+        "Rec#\tCyc#\tStep\tTest (Min)\tAmp-hr(mAh)\tAmps(mA)\tVolts\tState\n"
+        "1\t1\t1\t0\t0\t0\t3.0\tR\n2\t1\t2\t1\t0.1\t6\t2.9\tD\n3\t1\t2\t2\t0.2\t6\t2.8\tS\n"
+    )
+    ds = opened("a.txt", text)["cell"]
+    np.testing.assert_allclose(ds.current, [0, -6, -6])
+    np.testing.assert_allclose(ds.capacity, [0, -0.1, -0.2])
+    np.testing.assert_allclose(ds.time, [0, 60, 120])
+
+
 def test_basytec_apart_by_blanks_with_dates(opened):
     text = (
         "~Resultfile from Basytec Battery Test System\n~Start of Test: 05.05.2025 14:36:06\n~\n"

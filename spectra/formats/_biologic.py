@@ -23,7 +23,13 @@ from ._cell_assemble import numbered, running
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
 _FIRST_OF: dict[str, tuple[tuple[str, float], ...]] = {
-    "voltage": (("Ewe/V", 1.0), ("<Ewe>/V", 1.0), ("<Ewe/V>", 1.0), ("Ecell/V", 1.0)),
+    "voltage": (
+        ("Ewe/V", 1.0),
+        ("<Ewe>/V", 1.0),
+        ("<Ewe/V>", 1.0),
+        ("Ecell/V", 1.0),
+        ("Ewe-Ece/V", 1.0),
+    ),
     "counter_voltage": (("Ece/V", 1.0), ("<Ece>/V", 1.0)),
     "current": (("I/mA", 1.0), ("<I>/mA", 1.0), ("I/A", 1e3), ("<I>/A", 1e3)),
     "capacity": (("(Q-Qo)/mA.h", 1.0), ("(Q-Qo)/C", 1 / 3.6)),

@@ -216,7 +216,8 @@ def _directions(table: Table) -> Array | None:
         word = str(cell).strip().lower()
         if word not in known:
             known[word] = -1.0 if _OUT.search(word) else 1.0 if _IN.search(word) else 0.0
-        signs[row] = known[word]
+        # S ends a step of a Maccor and belongs to it
+        signs[row] = signs[row - 1] if word == "s" and row else known[word]
     return signs if signs.any() else None
 
 
@@ -466,7 +467,10 @@ def impedance(
         "spectrum": (numbered(frequency), "1"),
     }
     index = np.arange(frequency.size, dtype=float)
-    return channels(index, found, technique="impedance", along="point", attrs=attrs, source=src)
+    told = dict(attrs)
+    if np.all(imag > 0):
+        told["sign_note"] = "imaginary part positive throughout: inductive, or printed as -Z''"
+    return channels(index, found, technique="impedance", along="point", attrs=told, source=src)
 
 
 def numbered(frequency: Array) -> Array:

@@ -70,7 +70,7 @@ _know("counter_voltage", "potential", "ece")
 _know("current", "current", "current i amps amp ma im idc cur strom cellcurrent curr "
       "currentmeasured iapplied 电流 mamps milliamps")  # fmt: skip
 _know("power", "power", "power p leistung watts")
-_know("net_charge", "charge", "qqo netcapacity netcharge ah ahbatt cumulativecapacity qnet "
+_know("net_charge", "charge", "qqo netcapacity netcharge ah ahbatt qnet "
       "ahbalance")  # fmt: skip
 _know("step_charge", "charge", "capacity cap amphr mamphr ahstep stepcapacity ladung 容量 "
       "capacitymeasured ahr charge")  # fmt: skip

@@ -13,7 +13,8 @@ Arbin csv          ``Test_Time(s)``, ``Current(A)``, ``Charge_Capacity(Ah)``
 Neware flat csv    ``DataPoint, Cycle Index, Step Type, Total Time, Current(A)``
 Novonix            ``[Summary]`` ... ``[Data]``, ``Run Time (h)``, ``Potential (V)``
 BDF                ``Test Time / s, Voltage / V, Current / A`` or ``test_time_second, ...``
-RelaxIS, NEISYS    ``Data: Frequency  Data: Z'``; ``Freq.[Hz]  Zs'[ohm]  Zs''[ohm]``
+RelaxIS, NEISYS    ``Data: Frequency  Data: Z'``; ``Freq.[Hz]  Zs'[ohm]  Zs''[ohm]``, the pellet's
+                   size in attrs ``diameter_mm``, ``thickness_mm`` where it is stated
 =================  ===================================================================
 
 Encoding, mark between cells, decimal mark and dates: `_cell_text`, `_cell_numbers`. Units, signs
@@ -126,6 +127,16 @@ def _as_recorded(table: Table, told: dict[str, str]) -> Table:
 def _header(lines: Sequence[str]) -> dict[str, str]:
     """Return start, title, cell and channel from the lines above a table."""
     told: dict[str, str] = {}
+    novocontrol = re.match(
+        r"^(.+), (\d\d\.\d\d\.\d{4}), (\d\d:\d\d)\s*$", lines[0] if lines else ""
+    )
+    if novocontrol is not None:
+        when = stamp(f"{novocontrol[2]} {novocontrol[3]}", True)
+        told = {"title": novocontrol[1].strip(), "start": when.isoformat() if when else ""}
+    for key, value in re.findall(
+        r"(Diameter|Thickness)\s*\[mm\]:\s*([\d.eE+-]+)", "\n".join(lines[:5])
+    ):
+        told[f"{key.lower()}_mm"] = value
     first = stamp(lines[0], False) if lines else None
     if first is not None:  # CH Instruments begins with the date
         told["start"] = first.isoformat()
@@ -148,7 +159,7 @@ FORMATS = (
     Format(
         name="cell_table",
         title="Tables of cyclers, loggers, impedance (Arbin, Maccor, Basytec, Novonix, BDF ...)",
-        suffixes=(".csv", ".txt", ".dat", ".tsv"),
+        suffixes=(".csv", ".txt", ".dat", ".tsv", ".bdf"),
         techniques=(
             "cycling",
             "impedance",
