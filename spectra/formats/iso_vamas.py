@@ -41,6 +41,7 @@ _ION_TECHNIQUES = ("FABMS", "FABMS energy spec", "ISS", "SIMS", "SIMS energy spe
                    "SNMS energy spec")  # fmt: skip
 _PROFILE_TECHNIQUES = ("AES diff", "AES dir", "EDX", "ELS", "UPS", "XPS", "XRF")
 _ELECTRONS = {"XPS": "xps", "UPS": "xps"}
+_NOTHING = ("none", "not specified", "unspecified", "unknown", "n/a", "-")
 _CALIB = re.compile(r"Calib\s+M\s*=\s*(-?[\d.]+)\s+A\s*=\s*(-?[\d.]+)\s+(BE|KE)\s+ADD")
 
 
@@ -65,7 +66,7 @@ class _Lines:
     def number(self, what: str) -> float:
         found = self.text(what)
         try:
-            return float(found)
+            return _float(found)
         except ValueError:
             raise FormatError(
                 f"{self.name}: line {self.at}, {self.what}: {what} is {found!r}, not a number"
@@ -83,6 +84,16 @@ class _Lines:
     def skip(self, number: int, what: str) -> None:
         for _ in range(number):
             self.text(what)
+
+
+def _float(text: str) -> float:
+    """Read a number; some programs write it with the decimal comma of their locale."""
+    try:
+        return float(text)
+    except ValueError:
+        if text.count(",") == 1 and "." not in text:
+            return float(text.replace(",", "."))
+        raise
 
 
 @dataclass
@@ -240,7 +251,7 @@ def _values(lines: _Lines, total: int, number: int) -> np.ndarray:
         )
     lines.at += total
     try:
-        values = np.array([float(v) for v in there])
+        values = np.array([_float(v) for v in there])
     except ValueError as error:
         raise FormatError(f"{lines.name}: block {number}: {error}; export it again") from None
     return values
@@ -284,12 +295,18 @@ def _regions(
 
 def _region_name(block: _Block) -> str:
     """Name the region: species and transition, else the block's own name."""
-    pair = f"{block.species} {block.transition}".strip()
+    species, transition = _said(block.species), _said(block.transition)
+    pair = f"{species} {transition}".strip()
     if re.fullmatch(r"[A-Z][a-z]?\s*\d[spdf]\S*", pair):
         return re.sub(r"^([A-Z][a-z]?)\s*(\d)", r"\1 \2", pair)
-    named = block.species or block.name
+    named = species or _said(block.name)
     match = re.match(r"^([A-Z][a-z]?)\s*(\d[spdf])\b", named)
     return f"{match[1]} {match[2]}" if match else named.split("/")[0].strip()
+
+
+def _said(text: str) -> str:
+    """Return a label, empty where a program wrote that there is none."""
+    return "" if text.strip().casefold() in _NOTHING else text.strip()
 
 
 def _energy_name(block: _Block, number: int) -> str:
@@ -352,7 +369,7 @@ def _spectrum(path: Path, header: _Header, blocks: list[_Block], name: str) -> x
             extra["transmission"] = (("binding_energy",), first.values[:, column], "1")
     attrs: dict[str, object] = {
         "region": name.split(" (")[0],
-        "sample": first.sample,
+        "sample": _said(first.sample),
         "block": first.name,
         "measured": first.when,
         "source_label": first.source_label,

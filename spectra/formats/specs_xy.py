@@ -1,9 +1,10 @@
 """SPECS Prodigy/SpecsLab ``.xy`` text: ``# Key: value`` lines, then energy and intensity columns.
 
-``Energy Axis`` says whether energies are kinetic or binding; ``Count Rate`` whether values are
+``Energy Axis`` (SpecsLab2: ``Kinetic Energy Axis: yes``) says whether energies are kinetic or
+binding; ``Count Rate`` (``Counts Per Second``) whether values are
 counts or counts per second. A region starts with ``# Region:``; within it each ``# Cycle: c, Curve:
 k, Scan: s`` starts a table. Several tables of one region become the dimension ``scan`` (or
-``cycle`` where only that changes); nothing is summed. A third column (transmission) becomes the
+``cycle`` where only that changes); nothing is summed. A column labelled transmission becomes the
 variable ``transmission``. Counting time: dwell time times scans.
 """
 
@@ -57,6 +58,7 @@ def read(path: Path, options: Options) -> Regions:
 def _parts(path: Path, text: str) -> list[_Part]:
     general: dict[str, str] = {}
     group = ""
+    foreign = False
     parts: list[_Part] = []
     current = general
     for number, line in enumerate(text.splitlines(), 1):
@@ -71,21 +73,24 @@ def _parts(path: Path, text: str) -> list[_Part]:
                 parts.append(_Part({**general, "Group": group, "Region": value}))
                 current = parts[-1].about
             elif key == "Cycle" and parts:
+                foreign = False
                 if "Scan" in value or "Curve" in value:
                     parts[-1].tables.append((f"Cycle: {value}", []))
+            elif key.startswith("External Channel Data") and "Cycle" in key:
+                foreign = True  # a table of another input (drain current, temperature)
             else:
                 current[key] = value
-        elif line.strip() and parts:
+        elif line.strip() and parts and not foreign:
             if not parts[-1].tables:
                 parts[-1].tables.append(("", []))
             words = line.split()
-            parts[-1].tables[-1][1].append([decimal(w, path, number, "value") for w in words[:3]])
+            parts[-1].tables[-1][1].append([decimal(w, path, number, "value") for w in words])
     return [p for p in parts if p.tables]
 
 
 def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
     about = part.about
-    stated = int(about.get("Values/Curve", "0") or 0)
+    stated = int(_number(path, about, "Values/Curve"))
     ragged = any(len({len(row) for row in rows}) > 1 for _, rows in part.tables)
     if ragged or any(len(row) < 2 for _, rows in part.tables for row in rows):
         raise FormatError(
@@ -101,23 +106,34 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
             )
     if not tables:
         raise FormatError(f"{path.name}, region {name!r}: no values: the file is truncated")
-    photon = float(about.get("Excitation Energy", "0") or 0)
+    photon = _number(path, about, "Excitation Energy")
     energy = tables[0][:, 0]
-    if "kinetic" in about.get("Energy Axis", "").casefold():
+    if _kinetic(about):
+        if photon <= 0:
+            raise FormatError(
+                f"{path.name}, region {name!r}: kinetic energies and no excitation energy; export "
+                "on binding energy"
+            )
         energy = photon - energy
+    labels = [label for label, rows in part.tables if rows]
+    tables, labels = _channels_summed(path, name, tables, labels)
     y = np.stack([t[:, 1] for t in tables])
     outer: dict[str, np.ndarray] = {}
     if len(tables) > 1:
-        scans = {label.rpartition("Scan:")[2].strip() for label, _ in part.tables}
+        scans = {label.rpartition("Scan:")[2].strip() for label in labels}
         outer["cycle" if len(scans) == 1 else "scan"] = np.arange(len(tables))
     extra = {}
-    if tables[0].shape[1] > 2:
-        extra["transmission"] = (("binding_energy",), tables[0][:, 2], "1")
-    rate = "second" in about.get("Count Rate", "").casefold() or "/s" in about.get(
-        "ColumnLabels", ""
+    columns = about.get("ColumnLabels", "").split()
+    if "transmission" in columns[2 : tables[0].shape[1]]:
+        function = tables[0][:, columns.index("transmission")]
+        extra["transmission"] = (("binding_energy",), function, "1")
+    rate = (
+        "second" in about.get("Count Rate", "").casefold()
+        or about.get("Counts Per Second", "").casefold() == "yes"
+        or any("/s" in column for column in columns)
     )
-    dwell = float(about.get("Dwell Time", "0") or 0)
-    together = int(about.get("Number of Scans", "1") or 1) if len(tables) == 1 else 1
+    dwell = _number(path, about, "Dwell Time")
+    together = int(_number(path, about, "Number of Scans") or 1) if len(tables) == 1 else 1
     return region(
         path,
         "specs_xy",
@@ -127,8 +143,8 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         units="counts/s" if rate else "counts",
         attrs={
             "photon_energy_eV": photon or None,
-            "pass_energy_eV": float(about.get("Pass Energy", "nan")),
-            "work_function_eV": float(about.get("Eff. Workfunction", "nan")),
+            "pass_energy_eV": _number(path, about, "Pass Energy") or None,
+            "work_function_eV": _number(path, about, "Eff. Workfunction") or None,
             "dwell_time_s": dwell,
             "sweeps": together,
             "sample": about.get("Group", ""),
@@ -139,6 +155,49 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         outer=outer,
         extra=extra,
     )
+
+
+def _number(path: Path, about: dict[str, str], key: str) -> float:
+    """Return a number of the header, 0 where it is absent."""
+    text = about.get(key, "").split()
+    if not text:
+        return 0.0
+    try:
+        value = float(text[0])
+    except ValueError:
+        value = np.nan
+    if not abs(value) < 1e12:
+        raise FormatError(f"{path.name}: {key} is {about[key]!r}, not a number")
+    return value
+
+
+def _kinetic(about: dict[str, str]) -> bool:
+    """Whether energies are kinetic: Prodigy names the axis, SpecsLab2 answers yes or no."""
+    axis = about.get("Energy Axis", "")
+    if axis:
+        return "kinetic" in axis.casefold()
+    return about.get("Kinetic Energy Axis", "").casefold() == "yes"
+
+
+def _channels_summed(
+    path: Path, name: str, tables: list[np.ndarray], labels: list[str]
+) -> tuple[list[np.ndarray], list[str]]:
+    """Sum the channels of each scan where the export kept them apart on one energy axis."""
+    if not any("Channel:" in label for label in labels):
+        return tables, labels
+    if any(not np.array_equal(t[:, 0], tables[0][:, 0]) for t in tables):
+        raise FormatError(
+            f"{path.name}, region {name!r}: channels on energies of their own; export without "
+            "'Separate Channel Data'"
+        )
+    found: dict[str, np.ndarray] = {}
+    for label, table in zip(labels, tables, strict=True):
+        scan = label.partition(", Channel:")[0]
+        if scan in found:
+            found[scan][:, 1] += table[:, 1]
+        else:
+            found[scan] = table.copy()
+    return list(found.values()), list(found)
 
 
 FORMATS = (
