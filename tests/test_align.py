@@ -140,3 +140,20 @@ def test_the_same_channel_in_other_units_is_refused():
 def test_a_row_without_a_value_does_not_spoil_a_channel():
     cycler = moments([0, 1, 2], "", voltage=[0, np.nan, 2])
     np.testing.assert_allclose(wb.align(cycler)["voltage"], [0, 1, 2])
+
+
+def test_impedance_beside_a_cycler_keeps_its_own_dimension_and_its_times_move():
+    cycler = moments([0, 10], "2024-01-01T10:00:00", voltage=[1, 2])
+    eis = channels(
+        [0.0, 1.0],
+        {"frequency": ([10.0, 1.0], "Hz"), "impedance_re": ([1.0, 2.0], "ohm"),
+         "impedance_im": ([-1.0, -2.0], "ohm"), "time": ([5.0, 6.0], "s"),
+         "voltage": ([1, 1], "V")},
+        technique="impedance",
+        along="point",
+        attrs={"start": "2024-01-01T10:01:00"},
+    )  # fmt: skip
+    cell = wb.align(cycler, eis, names=["cycler", "eis"], zone="UTC")
+    np.testing.assert_allclose(cell["voltage"], [1, 2])
+    np.testing.assert_allclose(cell["eis_time"], [65, 66])
+    assert cell["eis_voltage"].dims == cell["impedance_re"].dims == ("point",)

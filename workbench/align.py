@@ -121,7 +121,17 @@ def align(
 
 
 def _filled(joined: xr.Dataset, found: xr.Dataset, label: str) -> xr.Dataset:
-    """Add channels; one of a name that is there already fills only its gaps."""
+    """Add channels; one of a name that is there already fills only its gaps.
+
+    What runs along another dimension (impedance along ``point``) takes the part's name in front
+    where its own is taken.
+    """
+    apart = [
+        str(name)
+        for name, var in found.data_vars.items()
+        if name in joined.coords or (name in joined and joined[name].dims != var.dims)
+    ]
+    found = found.rename({name: f"{label}_{name}" for name in apart})
     for name, var in found.data_vars.items():
         if name not in joined:
             joined = joined.merge(found[[name]], join="outer")
@@ -156,8 +166,12 @@ def _labels(parts: Sequence[xr.Dataset], names: Sequence[str] | None) -> list[st
 
 
 def _shift(part: xr.Dataset, on: str, by: float) -> xr.Dataset:
-    if on not in part.dims or by == 0.0:
+    if by == 0.0:
         return part
+    if on not in part.dims:  # impedance along ``point`` has its times as a channel
+        return (
+            part.assign({on: (part[on] + by).assign_attrs(part[on].attrs)}) if on in part else part
+        )
     return part.assign_coords({on: (on, part[on].values + by, part[on].attrs)})
 
 

@@ -48,7 +48,7 @@ def offsets(parts: Sequence[xr.Dataset], labels: Sequence[str], zone: str) -> di
         ) from None
     moments: dict[str, datetime] = {}
     for part, label in zip(parts, labels, strict=True):
-        if "time" not in part.dims:
+        if "time" not in part.dims and "time" not in part:
             continue
         told = str(part.attrs.get("start") or part.attrs.get("started") or "")
         try:
