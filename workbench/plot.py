@@ -14,6 +14,7 @@ from spectra.convention import axis_of, outer_dims, where
 
 from .curves import curves
 from .errors import OrderError
+from .plot_channels import channels
 from .steps import require
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ def spectrum(ds: xr.Dataset) -> Figure:
     Parameters
     ----------
     ds : xr.Dataset
-        A Spectrum.
+        A Spectrum, or a cell's own channels (drawn by `workbench.plot_channels`).
 
     Returns
     -------
     matplotlib.figure.Figure
     """
+    if ds.attrs.get("convention") == "channels-1":
+        return channels(ds)
     axis = axis_of(ds)
     outer = outer_dims(ds)
     figure, axes = _figure()
