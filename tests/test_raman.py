@@ -7,11 +7,15 @@ import struct
 import numpy as np
 import pytest
 
+import references
 import workbench as wb
 from spectra import Component, Components, Param
+from spectra.convention import spectrum
 from spectra.errors import CalibrationError, FormatError, ModelError
+from spectra.shapes import SHAPES
 from tests.shared_data import data
 from workbench.demo import pulls_of
+from workbench.limits import detection
 
 # File: outer dims with sizes, points, sum of counts where the README (or rosettasciio) states one.
 FILES = [
@@ -162,3 +166,46 @@ def test_a_static_baseline_is_a_variable_beside_the_counts():
     assert done["intensity"].equals(ds["intensity"])
     assert done["background"].dims == ds["intensity"].dims
     assert float((done["background"] < ds["intensity"].max()).mean()) == 1.0
+
+
+def oriented(rng, count=80):
+    """Li6PS5Cl and S8 whose weaker bands are 1.5 times as strong as the library says."""
+    library = references.load()
+    x = np.arange(130.0, 650.0, 1.2)
+    mean = np.full(x.size, 30.0)
+    total = {"Li6PS5Cl": 0.0, "S8": 0.0}
+    for name, area in (("Li6PS5Cl", 9000.0), ("S8", 5000.0)):
+        bands = library.lines("raman", name)
+        for b in bands:
+            size = (
+                area * (b.relative_intensity or 0.1) * (1.0 if b.relative_intensity == 1 else 1.5)
+            )
+            total[name] += size
+            mean += SHAPES["pseudo_voigt"].function(x, size, b.value, b.fwhm or 12.0, 0.5)[0]
+    counts = rng.poisson(mean, size=(count, x.size))
+    ds = spectrum(counts, x, technique="raman", axis_name="raman_shift",
+                  outer={"point": np.arange(count)})  # fmt: skip
+    return ds, total
+
+
+def test_relative_intensities_may_be_bounds_instead_of_ties():
+    ds, total = oriented(np.random.default_rng(6))
+    free = {"intensities": "bounded", "baseline": "constant", "shift_range": 1.0}
+    comps = wb.propose(ds, ["Li6PS5Cl", "S8"], settings=free)
+    assert all(c.species for c in comps if c.role == "peak")
+    ratio = comps.params["S8_1_ratio"]
+    assert ratio.max == pytest.approx(4.0 * ratio.min)
+    fit = wb.fit(ds, comps, statistic="poisson")
+    assert float(fit["redchi"].mean()) < 1.05
+    amounts = wb.quantify(fit)
+    for name, true in total.items():
+        one = amounts.sel(species=name)
+        pull = ((one["amount"] - true) / one["stderr"]).values
+        assert abs(pull.mean()) < 0.5
+        assert 0.75 < pull.std() < 1.3
+    held = wb.propose(ds, ["Li6PS5Cl", "S8"], settings={**free, "intensities": "tied"})
+    tied = wb.fit(ds, held, statistic="poisson")
+    assert float(tied["redchi"].mean()) > 1.3
+    assert bool((detection(ds, fit)["detected"] == 1).all())
+    widths = wb.propose(ds, ["S8"], settings={**free, "widths": "species"})
+    assert widths["S8_1"].params["fwhm"].expr.endswith("* S8.fwhm")

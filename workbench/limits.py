@@ -130,7 +130,9 @@ def _null_errors(
     for quantity in meaning.quantities:
         for name, value in quantity.weights.items():
             weights[species.index(quantity.species), plan.names.index(name)] += value
-    linear = np.flatnonzero(plan.linear)
+    # Areas that others are tied to by a fitted ratio are not linear, but for a held ratio they are.
+    areas = np.array([plan.names[k].endswith(".area") for k in plan.free])
+    linear = np.flatnonzero(plan.linear | areas)
     null = np.full((len(p), len(species)), np.nan)
     slope = np.zeros_like(null)
     value = amounts["amount"].values.reshape(-1, len(species))

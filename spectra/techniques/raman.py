@@ -61,6 +61,14 @@ class Model(Settings):
     widths: Literal["species", "fixed"] = Field(
         "fixed", description="species: one free width factor per species; fixed: the library's"
     )
+    intensities: Literal["tied", "bounded"] = Field(
+        "tied",
+        description="relative intensities of a species' bands: the library's, or free within "
+        "intensity_factor of them (orientation, resonance)",
+    )
+    intensity_factor: float = Field(
+        2.0, gt=1, description="how far a bounded intensity may be from the library's, a factor"
+    )
     shape: Literal["lorentzian", "pseudo_voigt", "gaussian"] = Field(
         "pseudo_voigt", description="shape of every band"
     )
@@ -107,16 +115,23 @@ def propose(
     x = ds["raman_shift"].values
     mean = np.nanmean(ds["intensity"].values.reshape(-1, x.size).astype(float), axis=0)
     items = []
+    limit = settings.shift_range
+    common = {"shift": Param(value=0.0, min=-limit, max=limit) if limit else Param(vary=False)}
     for name in species:
         bands = [b for b in library.lines("raman", name) if x[0] <= b.value <= x[-1]]
-        if bands:
-            seen = band_weights(bands) * response_at(ds.attrs, [b.value for b in bands])
-            items.append(_component(name, bands, seen / seen.sum(), x, mean, settings))
+        if not bands:
+            continue
+        seen = band_weights(bands) * response_at(ds.attrs, [b.value for b in bands])
+        whole = _component(name, bands, seen / seen.sum(), x, mean, settings)
+        if settings.intensities == "tied" or len(bands) == 1:
+            items.append(whole)
+        else:
+            apart, ratios = _bands_apart(whole, settings.intensity_factor)
+            items += apart
+            common.update(ratios)
     if not items:
         return Components()
-    limit = settings.shift_range
-    shift_param = Param(value=0.0, min=-limit, max=limit) if limit else Param(vary=False)
-    return Components([*items, *_baseline(x, mean, settings)], {"shift": shift_param})
+    return Components([*items, *_baseline(x, mean, settings)], common)
 
 
 def _component(
@@ -148,6 +163,36 @@ def _component(
     if settings.shape == "pseudo_voigt":
         params["mixing"] = Param(value=settings.mixing, vary=False)
     return Component(name=name, species=name, shape=settings.shape, params=params, lines=lines)
+
+
+def _bands_apart(whole: Component, factor: float) -> tuple[list[Component], dict[str, Param]]:
+    """Give each band of a species its own component; areas tied by ratios with bounds."""
+    name, lines = whole.name, whole.lines
+    main = int(np.argmax([line.weight for line in lines]))
+    strongest = lines[main]
+    area, center, fwhm = (whole.params[k] for k in ("area", "center", "fwhm"))
+    rest = {k: p for k, p in whole.params.items() if k not in ("area", "center", "fwhm")}
+    order = [main, *(k for k in range(len(lines)) if k != main)]
+    items, ratios = [], {}
+    for number, k in enumerate(order):
+        line = lines[k]
+        place = center.value + line.position
+        width = fwhm.value * line.width
+        params = {"center": Param(value=place, expr=f"{place!r} + shift"), **rest}
+        if number == 0:
+            params["area"] = Param(value=area.value * line.weight, min=area.min, max=area.max)
+            params["fwhm"] = fwhm
+        else:
+            ratio = line.weight / strongest.weight
+            key = f"{name}_{number}_ratio"
+            ratios[key] = Param(value=ratio, min=ratio / factor, max=ratio * factor)
+            params["area"] = Param(value=area.value * line.weight, expr=f"{name}.area * {key}")
+            tied = f"{line.width / strongest.width!r} * {name}.fwhm"
+            params["fwhm"] = Param(value=width, expr=tied) if fwhm.free else Param(
+                value=width, vary=False)  # fmt: skip
+        label = name if number == 0 else f"{name}_{number}"
+        items.append(Component(name=label, species=name, shape=whole.shape, params=params))
+    return items, ratios
 
 
 def _baseline(x: np.ndarray, mean: np.ndarray, settings: Model) -> list[Component]:
