@@ -11,6 +11,7 @@ from spectra import techniques
 from spectra.convention import where
 from spectra.techniques.base import Quantification
 
+from .blends import blended_pairs, named
 from .errors import OrderError
 from .provenance import stamp
 from .result import components_of
@@ -71,9 +72,10 @@ def quantify(fit: xr.Dataset, *, library: references.Library | None = None) -> x
     meaning = handler.quantify(components, fit.attrs, library or references.load())
     amount, covar = _weighted(fit, meaning)
     covar = _widened(amount, covar, meaning)
+    pairs = blended_pairs(amount, covar)
     if meaning.kind == "fraction":
         amount, covar = _normalised(amount, covar)
-    return stamp(_amounts(fit, meaning, amount, covar), fit)
+    return stamp(_amounts(fit, meaning, amount, covar, pairs), fit)
 
 
 def _weighted(fit: xr.Dataset, meaning: Quantification) -> tuple[Array, Array]:
@@ -111,15 +113,22 @@ def _normalised(amount: Array, covar: Array) -> tuple[Array, Array]:
     return share, jacobian @ covar @ np.swapaxes(jacobian, -1, -2)
 
 
-def _amounts(fit: xr.Dataset, meaning: Quantification, amount: Array, covar: Array) -> xr.Dataset:
+def _amounts(
+    fit: xr.Dataset,
+    meaning: Quantification,
+    amount: Array,
+    covar: Array,
+    pairs: npt.NDArray[np.bool_],
+) -> xr.Dataset:
     outer = tuple(str(d) for d in fit["value"].dims[:-1])
     units = "1" if meaning.kind == "fraction" else meaning.units
     variance = np.diagonal(covar, axis1=-2, axis2=-1)
     stderr = np.sqrt(np.where(variance >= 0.0, variance, np.nan))
     limit = 3.29 * stderr
     bad = ~np.isfinite(amount) | ~np.isfinite(stderr)
+    indistinct = _flagged(fit, meaning, "indistinct") | pairs.any(axis=-1)
     flag = np.select(
-        [bad, _flagged(fit, meaning, "indistinct"), _fit_flagged(fit)[..., None], amount < limit],
+        [bad, indistinct, _fit_flagged(fit)[..., None], amount < limit],
         [NO_VALUE, INDISTINCT, FIT_FLAGGED, BELOW_LIMIT],
         OK,
     ).astype(np.uint8)
@@ -147,6 +156,14 @@ def _amounts(fit: xr.Dataset, meaning: Quantification, amount: Array, covar: Arr
             "start", "started")  # fmt: skip
     result.attrs = {k: fit.attrs[k] for k in kept if k in fit.attrs}
     result.attrs.update(convention=CONVENTION, kind=meaning.kind, note=meaning.note)
+    found = named(pairs, [str(s) for s in species])
+    if found:
+        result.attrs["blends"] = " ".join(found)
+        result.attrs["note"] += (
+            " In some spectra only the sum is known of "
+            + ", ".join(found).replace("+", " + ")
+            + " (flag indistinct; workbench.blends.groups gives the sums)."
+        )
     return record(result, "quantify", {})
 
 
