@@ -1,0 +1,64 @@
+"""Coatings and standards: their patterns against published ones, their lines proposable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from references import load
+from references.diffraction import reflections
+
+# d (angstrom) and relative intensity (Cu K alpha) of powder data cards: corundum 46-1212,
+# zincite 36-1451, anatase 21-1272, bunsenite 4-835, silicon 27-1402, ceria 34-0394.
+CARDS = {
+    "Al2O3": [(3.480, 45), (2.551, 100), (2.085, 98), (1.740, 48), (1.6016, 96)],
+    "ZnO": [(2.814, 57), (2.603, 44), (2.476, 100), (1.911, 23), (1.625, 32)],
+    "TiO2": [(3.520, 100), (2.378, 20), (1.892, 35), (1.700, 20), (1.6665, 20)],
+    "NiO": [(2.410, 91), (2.088, 100), (1.476, 57), (1.259, 16)],
+    "Si": [(3.1355, 100), (1.9201, 55), (1.6375, 30), (1.3577, 6), (1.2459, 11)],
+    "CeO2": [(3.1234, 100), (2.7056, 27), (1.9134, 46), (1.6318, 34)],
+}
+
+
+@pytest.mark.parametrize("name", sorted(CARDS))
+def test_pattern_of_a_standard(name):
+    found = reflections(name, d_min=1.2)
+    d = np.array([r.d for r in found])
+    sine = 1.5406 / (2 * d)
+    double = 2 * np.arcsin(sine)
+    lorentz = (1 + np.cos(double) ** 2) / (sine**2 * np.cos(double / 2))
+    strength = np.array([r.multiplicity * r.f2 for r in found]) * lorentz
+    card = np.array(CARDS[name])
+    here = np.array([strength[np.abs(d / line - 1) < 1e-3].sum() for line in card[:, 0]])
+    assert (here > 0).all()
+    # No Debye-Waller factors, no dispersion; cards of one mineral differ by as much.
+    np.testing.assert_allclose(100 * here / here.max(), card[:, 1], atol=17)
+
+
+@pytest.mark.parametrize("name", sorted(CARDS))
+def test_every_line_has_a_source_of_its_own(name):
+    species = load()[name]
+    assert {line.technique for line in species.lines} >= {"xps", "raman"}
+    for line in species.lines:
+        assert "commonly reported" not in line.source
+        assert line.doi or line.confidence == "read" or "Handbook" in line.source
+
+
+def test_sources_that_disagree_stand_side_by_side():
+    titania = next(x for x in load()["TiO2"].lines if x.transition == "Ti 2p")
+    reported = [titania.value, *(o.value for o in titania.others)]
+    assert max(reported) - min(reported) > 1.0
+    assert len(titania.sources) == 4
+
+
+@pytest.mark.parametrize(
+    ("level", "rsf"),
+    [("Au 4f", 17.12), ("W 4f", 9.80), ("Mo 3d", 9.50), ("Ag 3d", 18.04), ("Nb 3d", 8.21),
+     ("Zn 2p", 28.72)],
+)  # fmt: skip
+def test_sensitivity_of_metals(level, rsf):
+    # Sums of the two lines of Scofield's table; their ratio must be near (l + 1) / l.
+    found = load().core_level(level)
+    assert found.rsf["scofield_1486.6"] == pytest.approx(rsf)
+    assert found.area_ratio == pytest.approx({"p": 1 / 2, "d": 2 / 3, "f": 3 / 4}[level[-1]])
+    assert found.splitting > 0
