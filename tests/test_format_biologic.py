@@ -193,3 +193,21 @@ def test_a_table_without_header_lines(tmp_path):
     ds = read(path)["cell"]
     np.testing.assert_allclose(ds.time, [2.8e5, 2.9e5])
     np.testing.assert_allclose(ds.current, 0.5)
+
+
+def test_spectra_among_records_in_time_are_a_region_of_their_own(tmp_path):
+    head = "freq/Hz\tRe(Z)/Ohm\t-Im(Z)/Ohm\ttime/s\tEwe/V\tI/mA\t\n"
+    still = "".join(f"0\t0\t0\t{k}\t3.{k}\t1\n" for k in range(5))
+    swept = "1000\t10\t2\t5\t3.5\t0\n100\t11\t3\t6\t3.5\t0\n"
+    path = tmp_path / "a.txt"
+    path.write_text(head + still + swept)
+    found = read(path)
+    assert list(found) == ["cell", "impedance"]
+    np.testing.assert_allclose(found["cell"].time, range(5))
+    assert "frequency" not in found["cell"]
+    np.testing.assert_allclose(found["impedance"].impedance_im, [-2, -3])
+    path.write_text(head + still[:14] + swept)
+    only = read(path)["cell"]
+    assert only.attrs["technique"] == "impedance"
+    assert only.attrs["dc_rows"] == 1
+    assert only.sizes["point"] == 2

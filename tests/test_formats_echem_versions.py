@@ -151,6 +151,15 @@ def test_maccor_end_of_step_belongs_to_the_step(opened):
     np.testing.assert_allclose(ds.time, [0, 60, 120])
 
 
+def test_unsigned_current_takes_its_sign_from_the_counters(opened):
+    text = (
+        "Test Time (s),Current (A),Voltage (V),Charge Capacity (Ah),Discharge Capacity (Ah)\n"
+        "0,0,3.0,0,0\n10,0.1,3.1,0.001,0\n20,0.1,2.9,0.001,0.001\n30,0.1,2.8,0.001,0.002\n"
+    )
+    ds = opened("a.csv", text)["cell"]
+    np.testing.assert_allclose(ds.current, [0, 100, -100, -100])
+
+
 def test_basytec_apart_by_blanks_with_dates(opened):
     text = (
         "~Resultfile from Basytec Battery Test System\n~Start of Test: 05.05.2025 14:36:06\n~\n"

@@ -10,7 +10,6 @@ from .provenance import versions
 
 _OURS = ("references", "spectra", "workbench", "apps")
 _EXTRAS = {
-    "galvani": "BioLogic .mpr files; pip install 'interphase-workbench[gpl]'",
     "rsciio": "further vendors' files; pip install 'interphase-workbench[gpl]'",
 }
 

@@ -37,6 +37,8 @@ _FIRST_OF: dict[str, tuple[tuple[str, float], ...]] = {
     "frequency": (("freq/Hz", 1.0),),
     "impedance_re": (("Re(Z)/Ohm", 1.0),),
     "impedance_im": (("-Im(Z)/Ohm", -1.0), ("Im(Z)/Ohm", 1.0)),
+    "analog_1": (("Analog IN 1/V", 1.0),),
+    "analog_2": (("Analog IN 2/V", 1.0),),
     "step": (("Ns", 1.0),),
     "cycle": (("cycle number", 1.0),),
 }
@@ -49,9 +51,56 @@ _UNITS = {
     "frequency": "Hz",
     "impedance_re": "ohm",
     "impedance_im": "ohm",
+    "analog_1": "V",
+    "analog_2": "V",
     "step": "1",
     "cycle": "1",
 }
+_SPECTRA = ("freq/Hz", "Re(Z)/Ohm", "-Im(Z)/Ohm", "Im(Z)/Ohm")
+
+
+def as_regions(
+    columns: Columns,
+    path: Path,
+    src: Source,
+    start: str,
+    *,
+    swept: bool | None = None,
+    loops: npt.NDArray[np.int64] | None = None,
+) -> dict[str, xr.Dataset]:
+    """Return the table as one region, or two where spectra and records in time are mixed.
+
+    A row without a frequency belongs to no spectrum. If most rows are such (Modulo Bat), they are
+    the region ``cell`` and the spectra the region ``impedance``; a few of them (the rest before a
+    spectrum) are left out and counted in attrs ``dc_rows``.
+
+    Parameters
+    ----------
+    columns, path, src, start, swept
+        As in `as_channels`.
+    loops : ndarray of int, optional
+        Rows at which passes through linked techniques begin.
+    """
+    table = dict(columns)
+    rows = max((values.size for values in table.values()), default=0)
+    number = loop_numbers(loops, rows) if loops is not None else None
+    if number is not None:
+        table["loop"] = number
+    if "freq/Hz" not in table or "Re(Z)/Ohm" not in table:
+        return {"cell": as_channels(table, path, src, start, swept=swept)}
+    still = ~(table["freq/Hz"] > 0.0)
+
+    def part(keep: npt.NDArray[np.bool_], without: tuple[str, ...] = ()) -> xr.Dataset:
+        kept = {key: values[keep] for key, values in table.items() if key not in without}
+        return as_channels(kept, path, src, start, swept=swept)
+
+    if still.mean() > 0.5:
+        cell = part(still, _SPECTRA)
+        return {"cell": cell} if still.all() else {"cell": cell, "impedance": part(~still)}
+    ds = part(~still)
+    if still.any():
+        ds.attrs["dc_rows"] = int(still.sum())
+    return {"cell": ds}
 
 
 def as_channels(
@@ -97,6 +146,8 @@ def as_channels(
                          ("discharge_capacity", "Q discharge/mA.h")):  # fmt: skip
         if column in columns:
             found[name] = (running(columns[column]), "mAh")
+    if "loop" in columns:
+        found["loop"] = (columns["loop"], "1")
     if not found or (time is None and not spectra):
         listed = ", ".join(list(columns)[:12])
         raise FormatError(
@@ -122,20 +173,24 @@ def as_channels(
         raise FormatError(str(error)) from None
 
 
-def with_loops(ds: xr.Dataset, first_rows: npt.NDArray[np.int64]) -> xr.Dataset:
-    """Return channels with every row's loop (pass through linked techniques) in ``loop``.
+def loop_numbers(first_rows: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.float64] | None:
+    """Return every row's pass through linked techniques, counted from 0; None if there is one.
 
     Parameters
     ----------
-    ds : xr.Dataset
-        Channels of one file.
     first_rows : ndarray of int
-        Row at which each loop begins; the last may be the number of rows.
+        Row at which each pass begins; the last may be the number of rows.
+    rows : int
+        Rows of the table.
     """
-    (dim,) = ds.dims
-    rows = ds.sizes[dim]
     inside = first_rows[(first_rows > 0) & (first_rows < rows)]
     if not inside.size or np.any(np.diff(inside) <= 0):
-        return ds
-    number = np.searchsorted(inside, np.arange(rows), side="right")
-    return ds.assign(loop=(dim, number.astype(float), {"units": "1"}))
+        return None
+    return np.searchsorted(inside, np.arange(rows), side="right").astype(float)
+
+
+def with_loops(ds: xr.Dataset, first_rows: npt.NDArray[np.int64]) -> xr.Dataset:
+    """Return channels of one file with every row's pass in ``loop``; see `loop_numbers`."""
+    (dim,) = ds.dims
+    number = loop_numbers(first_rows, ds.sizes[dim])
+    return ds if number is None else ds.assign(loop=(dim, number, {"units": "1"}))

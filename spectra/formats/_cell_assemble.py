@@ -188,6 +188,8 @@ def _measured(table: Table, told: dict[str, str]) -> Found:
             found[quantity] = (values, units)
     _millivolts(found, table, told)
     current, state = table.values("current"), _directions(table)
+    if state is None and current is not None and np.nanmin(current) >= 0.0:
+        state = _by_counters(table)
     if current is not None:
         found["current"] = (_signed(current, state, told), "mA")
     _charges(found, table, state)
@@ -219,6 +221,16 @@ def _directions(table: Table) -> Array | None:
         # S ends a step of a Maccor and belongs to it
         signs[row] = signs[row - 1] if word == "s" and row else known[word]
     return signs if signs.any() else None
+
+
+def _by_counters(table: Table) -> Array | None:
+    """Return -1 where only the counter of discharge grows, +1 where only that of charge does."""
+    into, out = table.values("charge_total"), table.values("discharge_total")
+    if into is None or out is None:
+        return None
+    grows = [np.diff(running(values), prepend=0.0) > 0 for values in (into, out)]
+    signs = grows[0].astype(float) - grows[1].astype(float)
+    return signs if (signs < 0).any() else None
 
 
 def _signed(current: Array, state: Array | None, told: dict[str, str]) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import FormatError
-from ._biologic import as_channels, with_loops
+from ._biologic import as_regions
 from ._biologic_modules import MAGIC, read_modules
 from .base import Format, Options, Regions, read_bytes, source
 
@@ -27,10 +27,13 @@ def read(path: Path, options: Options) -> Regions:
         raise FormatError(f"{path.name}: does not begin with {MAGIC.decode()!r}")
     found = read_modules(raw, path)
     src = source(path, "biologic_mpr", "cell")
-    ds = as_channels(found.columns, path, src, found.start, swept=found.swept)
+    regions = as_regions(
+        found.columns, path, src, found.start, swept=found.swept, loops=found.loops
+    )
     if found.skipped:
-        ds.attrs["unknown_columns"] = " ".join(map(str, found.skipped))
-    return {"cell": with_loops(ds, found.loops)}
+        for ds in regions.values():
+            ds.attrs["unknown_columns"] = " ".join(map(str, found.skipped))
+    return regions
 
 
 FORMATS = (

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FormatError
-from ._biologic import as_channels, with_loops
+from ._biologic import as_regions
 from ._biologic_beside import with_neighbours
 from ._cell_numbers import decimal_comma, numbers, stamp, stamps
 from ._cell_text import decoded
@@ -73,10 +73,11 @@ def read(path: Path, options: Options) -> Regions:
             columns[name] = numbers(cells, comma)
     _check(columns, path, at)
     src = source(path, "biologic_mpt", "cell")
-    ds = as_channels(columns, path, src, start, swept=_swept(header))
+    loops = _loops(header)
+    regions = as_regions(columns, path, src, start, swept=_swept(header), loops=loops)
     if header:
-        return {"cell": with_loops(ds, _loops(header))}
-    return {"cell": with_neighbours(ds, path)}
+        return regions
+    return {name: with_neighbours(ds, path) for name, ds in regions.items()}
 
 
 def _header(lines: Sequence[str], path: Path) -> Sequence[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,23 @@ def _check_size(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            texts = [name for name in names if name.lower().endswith(".xml")]
+            if any(b"<!DOCTYPE" in _beginning(archive, name) for name in texts):
+                raise FormatError(f"{path.name}: an XML inside declares a DOCTYPE; not Neware's")
+    except (
+        zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, EOFError,
+        RuntimeError,
+    ) as error:  # fmt: skip
         raise FormatError(f"{path.name}: not a readable zip ({error}); copy it again") from None
     if size > _MAX_UNPACKED:
         raise FormatError(f"{path.name}: unpacks to {size} bytes; {_MAX_UNPACKED} is the limit")
     if not any(name.lower().endswith(".ndc") for name in names):
         raise FormatError(f"{path.name}: no .ndc file inside; not a Neware test")
+
+
+def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as stream:
+        return stream.read(4096)
 
 
 def _table(frame: Any, path: Path) -> Table:
