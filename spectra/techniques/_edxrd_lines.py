@@ -154,8 +154,6 @@ def significance(
 ) -> Array:
     """Return how many standard errors a line at each channel stands above its surroundings.
 
-    A matched filter: a Gaussian of the local width, made blind to a straight background.
-
     Parameters
     ----------
     counts : ndarray
@@ -163,13 +161,33 @@ def significance(
     width : ndarray
         Width (fwhm) in channels that a line at each channel would have.
     group : sequence of (offset, intensity)
-        Offsets in channels; only their mean shift is not removed.
+        Lines tied to the first, offsets in channels.
 
     Returns
     -------
     ndarray
     """
-    out = np.zeros(counts.size)
+    signal, variance = response(counts, width, group)
+    return np.asarray(signal / np.sqrt(variance))
+
+
+def response(
+    counts: Array, width: Array, group: Sequence[tuple[float, float]] = ((0.0, 1.0),)
+) -> tuple[Array, Array]:
+    """Return a matched filter's answer to counts, linear in them, and its variance.
+
+    The filter is a Gaussian of the local width, made blind to a straight background.
+
+    Parameters
+    ----------
+    counts, width, group
+        As in `significance`.
+
+    Returns
+    -------
+    signal, variance : ndarray
+    """
+    out, variance = np.zeros(counts.size), np.ones(counts.size)
     # few widths suffice: lines change their width slowly along the axis
     levels = np.geomspace(max(float(width.min()), 1.5), max(float(width.max()), 1.6), 9)
     nearest = np.argmin(np.abs(np.log(levels)[:, None] - np.log(np.maximum(width, 1.5))), axis=0)
@@ -188,5 +206,5 @@ def significance(
         signal = np.correlate(padded, shape, mode="valid")[: counts.size]
         noise = np.correlate(np.maximum(padded, 1.0), shape**2, mode="valid")[: counts.size]
         here = nearest == k
-        out[here] = (signal / np.sqrt(noise))[here]
-    return out
+        out[here], variance[here] = signal[here], noise[here]
+    return out, variance

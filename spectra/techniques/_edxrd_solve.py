@@ -96,8 +96,7 @@ class _Problem:
     scale: float
     drift: float
     angle: bool
-    divergence: bool
-    held: dict[str, float]
+    noise: float
 
     def __post_init__(self) -> None:
         kind = np.array([d.kind for d in self.data])
@@ -111,14 +110,17 @@ class _Problem:
         self.names = [f"c{i}" for i in range(self.degree + 1)]
         if self.angle:
             self.names.append("two_theta")
-        self.names += ["noise2", "fano"]
-        if self.divergence:
-            self.names.append("divergence2")
+        clear = self.width_error > 0.0
+        if clear.any():
+            self.names += ["noise2", "fano"]
+            if (clear & self.reflection).sum() > 2:
+                self.names.append("divergence2")
         if self.elsewhere.any():
             self.names += ["offset", "gain"]
 
     def unpack(self, q: Array) -> dict[str, float]:
-        p = {"c2": 0.0, "offset": 0.0, "gain": 0.0, "divergence2": 0.0, **self.held}
+        p = {"c2": 0.0, "offset": 0.0, "gain": 0.0, "divergence2": 0.0}
+        p |= {"noise2": self.noise**2, "fano": FANO}
         p.update(zip(self.names, map(float, q), strict=True))
         return p
 
@@ -154,7 +156,7 @@ class _Problem:
             # 3 %: lines are not exactly Gaussian
             error = 2.0 * width * np.hypot((self.width_error * per)[clear], 0.03 * width)
             parts.append((width**2 - self.model_width2(p, should)[clear]) / error)
-        parts.append(np.array([(p["fano"] - FANO) / FANO_STDERR]))
+            parts.append(np.array([(p["fano"] - FANO) / FANO_STDERR]))
         if self.elsewhere.any():
             parts.append(np.array([p["offset"] / self.drift, p["gain"] / (self.drift / 60.0)]))
         return np.concatenate(parts)
@@ -187,7 +189,7 @@ def solve(
     drift_keV : float
         Expected size of the offset between this spectrum and lines from elsewhere.
     noise_keV : float
-        Start of the noise.
+        Start of the noise; its value where no line tells its width.
 
     Returns
     -------
@@ -206,7 +208,7 @@ def solve(
     if len(data) < unknown:
         raise ValueError(f"{len(data)} lines for {unknown} unknowns")
     scale = max(d.channel for d in data)
-    problem = _Problem(data, degree, scale, drift_keV, angle, reflections > 2, {})
+    problem = _Problem(data, degree, scale, drift_keV, angle, noise_keV)
     c = [*start, 0.0, 0.0]
     first = {
         "c0": c[0], "c1": c[1] * scale, "c2": c[2] * scale**2, "two_theta": two_theta_deg or 0.0,
