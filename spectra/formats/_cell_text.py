@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import FormatError
 from ._cell_assemble import Table, suffices
 from ._cell_numbers import decimal_comma, duration, number, stamp
-from ._cell_words import plain_unit
+from ._cell_words import meaning, plain_unit
 
 SEARCHED = 400
 """Lines in which the headings must lie."""
@@ -132,7 +132,6 @@ def cells_below(
 
     Cells that a cut row lacks are empty; its last cell is dropped too, as it may be cut itself.
     """
-    width = len(headings)
     rows = [split(line, mark) for line in lines if line.strip()]
     if not rows:
         raise FormatError(f"{path.name}: no rows below the headings; the file may be truncated")
@@ -140,7 +139,11 @@ def cells_below(
     if len(rows) > 1 and len(rows[-1]) < min(len(row) for row in rows[:-1]):
         rows[-1][-1] = ""
         cut = 1
-    columns = [[row[i].strip() if i < len(row) else "" for row in rows] for i in range(width)]
+    columns = [
+        # what no reader asks for is not gathered: exports have dozens of such columns
+        [row[i].strip() if i < len(row) else "" for row in rows] if meaning(heading) else []
+        for i, heading in enumerate(headings)
+    ]
     sample = [cell for row in rows[:200] for cell in row]
     comma = bool(decimal_comma(sample)) and mark != ","
     return Table(headings, columns, comma), cut
