@@ -11,6 +11,7 @@ Uncertainties: none.
 
 from __future__ import annotations
 
+import logging
 import warnings
 import zipfile
 import zlib
@@ -61,6 +62,9 @@ def read(path: Path, options: Options) -> Regions:
             "export the test as csv"
         ) from None
     reader = read_ndax if head.startswith(b"PK") else read_nda
+    talk = logging.getLogger("newarenda")
+    level = talk.level
+    talk.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -72,6 +76,8 @@ def read(path: Path, options: Options) -> Regions:
             f"{path.name}: NewareNDA cannot read it ({reason}); the file may be truncated or of a "
             "newer version: export the test as csv"
         ) from None
+    finally:
+        talk.setLevel(level)
     if frame is None or not len(frame):
         raise FormatError(f"{path.name}: no record in it: the file may be truncated")
     ds = as_dataset(_table(frame, path), path, source(path, "neware_nda", "cell"), {})
