@@ -223,6 +223,28 @@ def test_fermi_edge_of_a_broadened_metal():
         wb.calibrate(flat(rng.poisson(np.full_like(x, 200.0)), x), "fermi_edge")
 
 
+def test_positions_do_not_depend_on_the_scale_of_intensities():
+    # Arbitrary units of any size: the scatter decides on the error, not the numbers.
+    from scipy.special import expit
+
+    rng = np.random.default_rng(5)
+    x = np.arange(-0.8, 0.8, 0.02)
+    edge = 1.2 + 1.3 * expit((x - 0.02) / 0.045) + rng.normal(0.0, 0.03, x.size)
+    around = np.arange(280.0, 292.0, 0.1)
+    line = SHAPES["pseudo_voigt"].function(around, 3.0, 284.6, 1.2, 0.3)[0]
+    line = 0.5 + line + rng.normal(0.0, 0.01, around.size)
+    found, errors = [], []
+    for scale in (1e-3, 1.0, 1e4):
+        moved = wb.calibrate(flat(scale * edge, x), "fermi_edge", window=0.7)
+        at, error = strongest_line(around, scale * line)
+        found.append((moved.attrs["energy_shift_eV"], at))
+        errors.append(error)
+    np.testing.assert_allclose(found, found[:1] * 3, atol=2e-4)
+    np.testing.assert_allclose(errors, errors[0], rtol=0.05)
+    assert found[0][0] == pytest.approx(-0.02, abs=0.02)
+    assert abs(found[0][1] - 284.6) < 4 * errors[0] < 0.05
+
+
 # -- corrections -----------------------------------------------------------------------------------
 
 

@@ -9,9 +9,10 @@ import pytest
 
 import workbench as wb
 from spectra.component import Component, Components, Param, doublet
-from spectra.errors import ModelError
+from spectra.errors import CalibrationError, ModelError
 from spectra.shapes import SHAPES
 from spectra.techniques._xps_casa import casaxps_region, casaxps_rows
+from spectra.techniques._xps_depth import sputtered_depth
 from spectra.techniques._xps_lines import shirley_steps
 from spectra.techniques.xps import casaxps_model
 from tests.shared_data import data
@@ -309,3 +310,28 @@ def test_platinum_doublet():
     # KherveFitting: 71.07 eV on an axis stored 0.01 lower, width 1.02
     assert value["Pt.center"] == pytest.approx(71.08, abs=0.06)
     assert value["Pt.fwhm"] == pytest.approx(1.02, abs=0.03)
+
+
+def test_depth_profile_follows_the_instruments_own_areas():
+    # PHI profile of 10 nm SnO2 on Si (github.com/FAIRmat-NFDI/pynxtools-xps, SnO2_10nm_1.pro): the
+    # file's second trailing block holds MultiPak's peak area of every cycle.
+    ds = wb.open(data("xps/phi/SnO2_10nm_1.pro"), region="Sn 3d5")
+    theirs = np.array(ds.attrs["instrument_areas"])
+    ds = wb.correct(wb.calibrate(ds, "as_recorded"), "shirley", between=(482, 490), average=5)
+    inside = wb.select(ds, {"binding_energy": (482, 490)})
+    above = (inside["intensity"] - inside["background"]).values
+    ours = np.trapezoid(above, inside["binding_energy"].values, axis=1)
+    assert np.std(ours / theirs) < 0.03 * np.mean(ours / theirs)
+    deep = sputtered_depth(inside, 10.0 / 450.0)
+    assert deep["depth"].attrs["units"] == "nm"
+    tin = np.interp([3.0, 13.0], deep["depth"].values, ours / ours.max())
+    assert tin[0] > 0.95  # inside the film
+    assert tin[1] < 0.5  # in the silicon
+
+
+def test_silvers_weak_edge_at_153_eV_is_refused_not_guessed():
+    # The 4d tail at this photon energy drowns the edge; a window anywhere on it must not find one.
+    ds = wb.open(data("xps/scienta/Ag_0002.txt"))
+    for near, window in ((0.0, 1.5), (1.5, 1.5), (1.5, 1.0), (2.5, 1.0)):
+        with pytest.raises(CalibrationError, match="no clear Fermi edge"):
+            wb.calibrate(ds, "fermi_edge", near=near, window=window)

@@ -74,6 +74,17 @@ def _mean(ds: xr.Dataset) -> Array:
     return np.asarray(np.nanmean(y, axis=0))
 
 
+def _weights(y: Array) -> tuple[Array, float]:
+    """Return weights of a fit, and the least factor on its chi-square.
+
+    Counts (whole numbers) have the errors of counting, which a poor fit may only widen. Rates and
+    arbitrary units have errors in the same proportions, of a size that the scatter decides.
+    """
+    counts = bool(np.all(y >= 0.0) and np.all(y == np.round(y)))
+    least = 1.0 if counts else max(1e-3 * float(np.max(np.abs(y))), 1e-300)
+    return 1.0 / np.sqrt(np.maximum(y, least)), 1.0 if counts else 0.0
+
+
 def charge_reference(ds: xr.Dataset, settings: ChargeReference) -> xr.Dataset:
     """Shift by what a reference line lacks; one shift for all spectra of a series.
 
@@ -166,7 +177,7 @@ def strongest_line(x: Array, y: Array, place: str = "") -> tuple[float, float]:
     low = min(low, max(top - 3, 0))
     xs, ys = x[low : high + 1], y[low : high + 1]
     width = max(2.0 * (x[top] - x[low]), 3.0 * float(np.min(np.diff(x))))
-    weight = 1.0 / np.sqrt(np.maximum(ys, 1.0))
+    weight, floor = _weights(ys)
     line = SHAPES["pseudo_voigt"].function
 
     def model(p: Array) -> Array:
@@ -174,13 +185,16 @@ def strongest_line(x: Array, y: Array, place: str = "") -> tuple[float, float]:
 
     start = [height[top] * width * 1.1, x[top], width, ground[top]]
     found = least_squares(
-        model, start, x_scale=[abs(start[0]), 0.1, width, max(abs(start[3]), 1.0)], max_nfev=400
+        model,
+        start,
+        x_scale=[abs(start[0]), 0.1, width, max(abs(start[3]), 1e-3 * abs(height[top]))],
+        max_nfev=400,
     )
     position = float(found.x[1])
     if not found.success or not xs[0] <= position <= xs[-1]:
         raise CalibrationError(f"{place}: the line near {x[top]:g} eV could not be fitted")
     covariance = np.linalg.pinv(found.jac.T @ found.jac)
-    scale = max(1.0, 2.0 * found.cost / max(xs.size - 4, 1))
+    scale = max(floor, 2.0 * found.cost / max(xs.size - 4, 1))
     return position, float(np.sqrt(covariance[1, 1] * scale))
 
 
@@ -233,7 +247,7 @@ def fermi_edge(ds: xr.Dataset, settings: FermiEdge) -> xr.Dataset:
     y = _mean(ds)[near]
     xs = x[near]
     thermal = _BOLTZMANN_EV * settings.temperature_K
-    weight = 1.0 / np.sqrt(np.maximum(y, 1.0))
+    weight, floor = _weights(y)
 
     def edge(p: Array) -> Array:
         middle, sigma, top, slope, low = p
@@ -243,18 +257,22 @@ def fermi_edge(ds: xr.Dataset, settings: FermiEdge) -> xr.Dataset:
 
     rise = float(y[-1] - y[0])
     middle = float(xs[int(np.argmin(np.abs(y - 0.5 * (y[0] + y[-1]))))])
+    size = max(abs(rise), abs(float(y[0])), 1e-300)
     found = least_squares(
         edge,
         [middle, 0.2, rise, 0.0, float(y[0])],
-        x_scale=[0.1, 0.1, max(abs(rise), 1.0), max(abs(rise), 1.0), max(float(y[0]), 1.0)],
+        x_scale=[0.1, 0.1, size, size, size],
         max_nfev=500,
     )
     covariance = np.linalg.pinv(found.jac.T @ found.jac)
-    scale = max(1.0, 2.0 * found.cost / max(xs.size - 5, 1))
+    scale = max(floor, 2.0 * found.cost / max(xs.size - 5, 1))
     error = float(np.sqrt(covariance[0, 0] * scale))
     best, top = float(found.x[0]), float(found.x[2])
     clear = top > 5.0 * float(np.sqrt(covariance[2, 2] * scale))
-    if not (found.success and clear and xs[0] < best < xs[-1] and error < settings.window):
+    # 10 to 90 % of a step: thermal 4.4 kT, Gaussian 2.56 sigma; it must end within the range
+    reach = float(np.hypot(4.4 * thermal, 2.56 * found.x[1]))
+    inside = xs[0] + reach < best < xs[-1] - reach
+    if not (found.success and clear and inside and error < settings.window):
         raise CalibrationError(
             f"{where(ds)}: no clear Fermi edge within {settings.window:g} eV of {settings.near:g} "
             "eV; set near= and window="
