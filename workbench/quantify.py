@@ -152,10 +152,19 @@ def _amounts(
         },
         coords={**{c: fit[c] for c in keep}, "species": species, "species_2": species},
     )
+    misfit = _misfit(fit)
+    result["misfit"] = (outer, misfit.astype(np.uint8), {
+        "long_name": "1 where the model leaves more than counting noise", "units": "1",
+    })  # fmt: skip
     kept = ("technique", "region", "nucleus", "history", "components", "recipe", "source", "title",
             "start", "started")  # fmt: skip
     result.attrs = {k: fit.attrs[k] for k in kept if k in fit.attrs}
     result.attrs.update(convention=CONVENTION, kind=meaning.kind, note=meaning.note)
+    if misfit.any():
+        result.attrs["note"] += (
+            f" In {int(misfit.sum())} of {misfit.size} spectra the model leaves more than counting "
+            "noise (variable misfit): it lacks something, and the errors there are too small."
+        )
     found = named(pairs, [str(s) for s in species])
     if found:
         result.attrs["blends"] = " ".join(found)
@@ -165,6 +174,14 @@ def _amounts(
             + " (flag indistinct; workbench.blends.groups gives the sums)."
         )
     return record(result, "quantify", {})
+
+
+def _misfit(fit: xr.Dataset) -> npt.NDArray[np.bool_]:
+    """Whether reduced chi-square of counts is five standard deviations above one."""
+    if fit.attrs.get("weights") != "counts":
+        return np.zeros(fit["redchi"].shape, bool)
+    spread = np.sqrt(2.0 / np.maximum(fit["ndata"].values, 1))
+    return np.asarray(fit["redchi"].values > 1.0 + 5.0 * spread)
 
 
 def _flagged(fit: xr.Dataset, meaning: Quantification, flag: str) -> npt.NDArray[np.bool_]:

@@ -26,6 +26,7 @@ from ._edxrd_physics import (
     phase_lines,
     with_escape,
 )
+from ._edxrd_widths import broadened
 from .base import Settings
 
 if TYPE_CHECKING:
@@ -61,8 +62,11 @@ class Model(Settings):
         description="how far a cell may move in one spectrum. data: as far as in the spectra that "
         "show the phase clearly, and a little more (needs cells='refined'); range: strain_range",
     )
-    widths: Literal["fixed", "free"] = Field(
-        "fixed", description="free fits one common factor on all diffraction widths"
+    widths: Literal["fixed", "free", "strain", "size", "both"] = Field(
+        "fixed",
+        description="free: one common factor on all diffraction widths; strain, size, both: "
+        "microstrain (grows with energy) and small crystals (the same at all energies) of each "
+        "phase, see edxrd.broadening",
     )
     background: int = Field(
         8, ge=4, le=40, description="number of cubic B-splines in ln E that make the background"
@@ -196,7 +200,11 @@ def propose(
             for axis, value in factors.items():
                 common[f"{name}_axis_{axis}"] = Param(value=value / found[name].factor, vary=False)
         made = _moved(Components(made.items, {**made.common, **common}), found, settings)
-    return started(ds, made)
+    made = started(ds, made)
+    kind = settings.widths
+    if settings.mode == "intensities" and kind != "fixed" and kind != "free":
+        made = broadened(made, detector, kind)
+    return made
 
 
 def _split(

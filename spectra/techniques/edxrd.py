@@ -25,6 +25,7 @@ from ._edxrd_physics import Detector, Incident, measured_factors, phase_lines
 from ._edxrd_pileup import Escape, PileUp, escape, pile_up
 from ._edxrd_simulate import Simulation, molar_volume, simulate
 from ._edxrd_texture import TextureTest, texture_note, texture_test, widening
+from ._edxrd_widths import broadening
 from .base import Quantification, Quantity, Step, Technique
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TECHNIQUE",
+    "broadening",
     "element",
     "flatness",
     "incident_of",
@@ -72,7 +74,7 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
     ModelError
         In Pawley mode: free intensities carry no amounts.
     """
-    phases = [c for c in components if c.species is not None]
+    phases = [c for c in components if c.species is not None and c.params["area"].expr is None]
     if len({c.species for c in phases}) < len(phases):
         raise ModelError(
             "quantify edxrd: intensities are free (mode 'pawley'), they carry no amounts; propose "
