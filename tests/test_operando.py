@@ -17,6 +17,7 @@ import pytest
 import workbench as wb
 from tests.shared_data import data
 from workbench.recipe import read_recipe
+from workbench.report import report
 from workbench.run import run
 from workbench.store import load
 
@@ -180,5 +181,7 @@ def test_python_and_campaign_give_the_same(folder, cell):
     for name in ("voltage", "current", "charge"):
         np.testing.assert_allclose(other[name], cell[name], rtol=1e-12)
     assert recipe.technique == "nmr"
+    page = report(folder / "out", folder / "report.html").read_text(encoding="utf-8")
+    assert "All techniques on one clock" in page
     figure = wb.plot.cell(cell)
     assert len(figure.axes) == 3  # amounts, voltage, and current on its own scale
