@@ -26,7 +26,7 @@ from .provenance import stamp
 from .quantify import quantify
 from .result import components_of
 from .steps import record, require
-from .unmix_als import block_of
+from .unmix_als import data_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,7 +122,7 @@ def _null_errors(
     meaning = techniques.get(fit.attrs["technique"]).quantify(  # type: ignore[misc]
         components, fit.attrs, library
     )
-    block = block_of(ds)
+    data = data_of(ds)
     full = fit["value"].values.reshape(-1, len(plan.names)).astype(float)
     p = full[:, plan.free]
     species = [str(s) for s in amounts["species"].values]
@@ -140,7 +140,7 @@ def _null_errors(
     good = np.flatnonzero(np.isfinite(p).all(axis=1))
     for start in range(0, good.size, PIECE):
         index = good[start : start + PIECE]
-        part = block.take(index)
+        part = data.block(index)
         model, jac = jacobian(plan, ds[axis_of(ds)].values.astype(float), p[index])
         jac = jac[:, linear]
         toward = np.einsum("sp,bpn->bsn", weights, plan.dense(plan.transform(p[index])[1]))

@@ -21,7 +21,6 @@ from spectra.convention import axis_of, outer_dims, where
 
 from .ambiguity import Limits
 from .ambiguity import band as ambiguity_band
-from .engine.linear import grams
 from .engine.plan import build, parts
 from .errors import FitError
 from .progress import Progress
@@ -30,12 +29,14 @@ from .quantify import BELOW_LIMIT, FIT_FLAGGED, FLAGS, INDISTINCT, NO_VALUE, OK
 from .steps import record
 from .unmix_als import (
     Found,
+    Quality,
     Task,
-    block_of,
     components_above_noise,
-    covariance_of,
+    data_of,
     purest,
+    quality_of,
     run,
+    sample_of,
     without,
 )
 from .verbs import propose
@@ -131,8 +132,8 @@ def unmix(
     """
     convention.check(ds)
     axis, outer = axis_of(ds), outer_dims(ds)
-    block = block_of(ds)
-    x = block.x
+    data = data_of(ds)
+    x = data.x
     known, labels, factor = _known(ds, species, start, names, settings, library, count)
     fixed_set, soft_map = _roles(labels, fixed, soft or {}, len(known))
     if method is None:
@@ -147,16 +148,15 @@ def unmix(
     rows = _ground_rows(x, ground)
     if count is None:
         count = len(known) or max(components_above_noise(ds) - len(rows), 1)
-    total = len(block.y)
+    total = len(data.y)
     if not max(1, len(known)) <= count <= min(total, x.size) and method == "mcr":
         raise FitError(
             f"{where(ds)}: {count} components from {total} spectra of {x.size} points; "
             f"allowed: {max(1, len(known))} to {min(total, x.size)}"
         )
-    y = block.y - (0.0 if block.background is None else block.background)
     spectra = known
     if len(known) < count:
-        more = purest(without(y * (block.weight > 0.0), [*known, *rows]), count - len(known))
+        more = purest(without(sample_of(data), [*known, *rows]), count - len(known))
         spectra = np.vstack([known, more]) if len(known) else more
         labels = labels + [str(k) for k in range(len(known), count)] if labels else labels
     width = np.gradient(x)
@@ -168,13 +168,14 @@ def unmix(
         spectra = spectra / size[:, None]
     softness = _softness(spectra, soft_map)
     task = Task(
-        y, block, np.vstack([spectra, rows]), rows.shape[0], frozenset(fixed_set), softness, width
+        data, np.vstack([spectra, rows]), rows.shape[0], frozenset(fixed_set), softness, width
     )
     found = run(task, iterations if method == "mcr" else 1, tolerance, progress, where(ds))
-    out = _result(ds, task, found, labels, factor, axis, outer)
+    quality = quality_of(task, found)
+    out = _result(ds, task, found, quality, labels, factor, axis, outer)
     out.attrs.update(method=method, rounds=found.rounds, converged=str(found.converged))
     if ambiguity:
-        _add_band(out, task, found, factor, axis, outer)
+        _add_band(out, task, found, quality, factor, axis)
     given = {
         "count": count,
         "species": list(species) if species else None,
@@ -318,6 +319,7 @@ def _result(
     ds: xr.Dataset,
     task: Task,
     found: Found,
+    quality: Quality,
     labels: list[str],
     factor: Array,
     axis: str,
@@ -325,21 +327,16 @@ def _result(
 ) -> xr.Dataset:
     n, shape = task.count, ds["intensity"].shape[:-1]
     scale = np.concatenate([factor, np.ones(n - len(factor))])
-    covariance = covariance_of(task, found)
-    deviation = np.sqrt(np.maximum(np.einsum("bii->bi", covariance), 0.0))
-    amount, stderr = found.amount[:, :n] * scale, deviation[:, :n] * scale
-    dof = np.maximum(task.block.ndata - len(found.rows), 1)
-    redchi = found.chisqr / dof
-    with np.errstate(all="ignore"):
-        alike = np.abs(covariance) / (deviation[:, :, None] * deviation[:, None, :])
-    alike = np.nan_to_num(alike[:, :n, :n]) * (1.0 - np.eye(n))
+    amount, stderr = found.amount[:, :n] * scale, quality.deviation[:, :n] * scale
+    dof = np.maximum(quality.ndata - len(found.rows), 1)
+    redchi = quality.chisqr / dof
     poor = np.maximum(1.5, 1.0 + 5.0 * np.sqrt(2.0 / dof)) < redchi
-    poor &= not task.block.scale
-    empty = task.block.ndata <= len(found.rows)
+    poor &= not task.scale
+    empty = quality.ndata <= len(found.rows)
     flag = np.select(
         [
             empty[:, None] | ~np.isfinite(stderr) | (stderr <= 0.0),
-            alike.max(axis=2, initial=0.0) > ALIKE,
+            quality.alike > ALIKE,
             np.broadcast_to(poor[:, None], amount.shape),
             amount < 3.29 * stderr,
         ],
@@ -370,33 +367,31 @@ def _result(
     )
     out["spectrum"].attrs["units"] = f"1/({convention.AXES[axis]})"
     if task.grounds:
-        ground = (found.amount[:, n:] @ found.rows[n:]).reshape(*shape, -1)
-        out["ground"] = ((*outer, axis), ground, {"units": ds["intensity"].attrs["units"]})
+        # As large as the data: no more digits than they have.
+        small = ds["intensity"].dtype.itemsize <= 4
+        number = np.float32 if small else np.float64
+        ground = found.amount[:, n:].astype(number) @ found.rows[n:].astype(number)
+        units = {"units": ds["intensity"].attrs["units"]}
+        out["ground"] = ((*outer, axis), ground.reshape(*shape, -1), units)
     out.attrs = {**ds.attrs, "convention": CONVENTION}
     return out
 
 
 def _add_band(
-    out: xr.Dataset, task: Task, found: Found, factor: Array, axis: str, outer: tuple[str, ...]
+    out: xr.Dataset, task: Task, found: Found, quality: Quality, factor: Array, axis: str
 ) -> None:
     """Add the extremes of each component's share, and amounts and spectra there."""
     n = task.count
     scale = np.concatenate([factor, np.ones(n - len(factor))])
     amount, spectra = found.amount[:, :n], found.rows[:n]
-    error = np.sqrt(np.maximum(np.einsum("bii->bi", covariance_of(task, found)), 0.0))[:, :n]
-    gram, _ = grams(found.amount[:, :n].T, found.weight2.T, task.y.T)
-    inverse = np.linalg.pinv(gram, hermitian=True)
-    noise = np.sqrt(np.maximum(np.einsum("bii->bi", inverse), 0.0)).T
-    if task.block.scale:
-        dof = max(float(np.sum(task.block.ndata)) - amount.size, 1.0)
-        noise = noise * np.sqrt(found.chisqr.sum() / dof)
+    error, noise = quality.deviation[:, :n], quality.noise
     floor, ceiling = np.full_like(spectra, -np.inf), np.full_like(spectra, np.inf)
     for k in np.flatnonzero(task.softness.any(axis=1)).tolist():
         room = 3.0 / np.sqrt(task.softness[k])
         reference = task.rows[k]
         floor[k] = np.minimum(reference - room, spectra[k])
         ceiling[k] = np.maximum(reference + room, spectra[k])
-    seen = np.flatnonzero(task.block.ndata > len(found.rows))
+    seen = np.flatnonzero(quality.ndata > len(found.rows))
     got = ambiguity_band(
         amount[seen],
         spectra,
