@@ -111,6 +111,12 @@ def test_lines_a_detector_clipped_are_named_and_nitrogen_comes_near():
     assert abs(by[0] - 2329.9) < abs(nitrogen[0].found - 2329.9)
     assert by[0] == pytest.approx(2329.9, abs=1.5)
     assert 0.05 < error[0] < 1.0
+    # With silicon, or with silicon and the lamp, nearer still, within the errors of both.
+    for more in (raman.standard_lines(silicon, "silicon"), neon):
+        lines = lines + more
+        by, error = corrected(calibrated(silicon, lines), nitrogen)
+        assert abs(by[0] - 2329.9) < 2.0 * np.hypot(error[0], nitrogen[0].error)
+        assert by[0] == pytest.approx(2329.9, abs=1.0)
 
 
 TRUE = np.linspace(150.0, 3300.0, 2600)
