@@ -47,3 +47,17 @@ def test_voltammetry_against_voltage():
 def test_only_channels():
     with pytest.raises(ConventionError, match="not channels"):
         draw(channels(TIME, {"voltage": ([0, 1, 0], "V")}, technique="cycling").drop_attrs())
+
+
+def test_the_app_shows_a_cyclers_file(tmp_path):
+    pn = pytest.importorskip("panel")
+    from apps.state import Session
+    from apps.views.open import view
+    from apps.views.position import Position
+
+    (tmp_path / "a.csv").write_text("Time (s),Voltage (V),Current (mA)\n0,3,1\n10,3.1,1\n")
+    session = Session(folder=tmp_path)
+    session.open_named("a.csv")
+    page = view(session, Position(session))
+    page.get_root()
+    assert page.select(pn.pane.Matplotlib)

@@ -9,6 +9,7 @@ import panel as pn
 import xarray as xr
 
 from spectra.convention import where
+from workbench import plot_channels
 from workbench.terminal import describe
 
 from .. import figures
@@ -64,6 +65,9 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
                 pn.pane.Markdown("\n".join([*lines, f"- scale: {state}"])),
                 pn.pane.Bokeh(figures.spectrum(ds, at)),
             )
+        if ds.attrs.get("convention") == "channels-1":
+            picture = pn.pane.Matplotlib(plot_channels.channels(ds), tight=True, width=800)
+            return pn.Column(pn.pane.Markdown("\n".join(lines)), picture)
         return pn.pane.Markdown("\n".join(lines))
 
     picture = pn.bind(shown, session.param.spectrum, position.param.at)
