@@ -258,3 +258,30 @@ def test_wavelengths_in_air_become_shifts_in_vacuum():
     np.testing.assert_allclose(out["raman_shift"] / plain["raman_shift"], 1 - 2.77e-4, atol=3e-6)
     # Ne 585.24879 nm in air is 17082.09 1/cm (585.4110 nm in vacuum, NIST).
     assert float(vacuum_wavenumber(585.24879)) == pytest.approx(1e7 / 585.4110, abs=0.01)
+
+
+@pytest.mark.parametrize("laser_nm", [532.0, 632.8, 785.0])
+@pytest.mark.parametrize("fwhm", [2.5, 12.0])
+def test_lamp_lines_are_matched_on_any_scale(laser_nm, fwhm):
+    # Shifted by up to 12 1/cm and bent, heights off by a factor of two, tops clipped.
+    from spectra.techniques._raman_standards import NEON
+
+    table = np.array(NEON)
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        true = np.linspace(100.0, 3300.0, int(3200.0 * rng.uniform(1.8, 4.0) / fwhm))
+        u = (true - 1700.0) / 1600.0
+        read = true - rng.uniform(-12.0, 12.0) - rng.uniform(-3.0, 3.0) * u - 2.0 * u**2
+        shifts = float(vacuum_wavenumber(laser_nm)) - vacuum_wavenumber(table[:, 0])
+        heights = 100.0 * table[:, 1] * np.exp(rng.normal(0.0, 0.7, len(table)))
+        mean = 20.0 + np.sum(
+            heights * np.exp(-2.7726 * ((true[:, None] - shifts) / fwhm) ** 2), axis=1
+        )
+        counts = np.minimum(rng.poisson(mean), 30_000).astype(float)
+        lines = raman.standard_lines(made(read, counts), "neon", laser_nm=laser_nm)
+        found = [line for line in lines if line.found is not None]
+        assert len(found) >= 10
+        off = np.interp([n.found for n in found], read, true) - [n.reference for n in found]
+        error = [np.hypot(n.error, n.reference_error) for n in found]
+        assert np.abs(off).max() < 0.5 * fwhm
+        assert np.median(np.abs(off) / error) < 1.0
