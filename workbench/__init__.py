@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import plot
+    from . import phases, plot, plot_phases
     from .align import align
     from .balance import balance
     from .depth import depth_profile
@@ -40,7 +40,9 @@ _HOME = {
     "open": "verbs",
     "open_all": "verbs",
     "plating": "simulate",
+    "phases": "",
     "plot": "",
+    "plot_phases": "",
     "propose": "verbs",
     "quantify": "quantify",
     "read_recipe": "recipe",
@@ -65,8 +67,10 @@ __all__ = [
     "load",
     "open",
     "open_all",
+    "phases",
     "plating",
     "plot",
+    "plot_phases",
     "propose",
     "quantify",
     "read_recipe",
