@@ -49,7 +49,7 @@ def test_only_channels():
         draw(channels(TIME, {"voltage": ([0, 1, 0], "V")}, technique="cycling").drop_attrs())
 
 
-@pytest.mark.filterwarnings("ignore:Widget.name:PendingDeprecationWarning")
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_the_app_shows_a_cyclers_file(tmp_path):
     pn = pytest.importorskip("panel")
     from apps.state import Session
