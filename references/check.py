@@ -37,6 +37,9 @@ class Problem:
         return f"{self.entry}: {self.where}: {self.text}"
 
 
+_NO_PAPER = "no single source"
+
+
 def check(library: Library, *, structures: bool = True) -> list[Problem]:
     """Check every entry of a library.
 
@@ -113,6 +116,10 @@ def _species(one: Species, library: Library) -> Iterator[Problem]:
 def _line(line: Line, content: object, library: Library) -> Iterator[str]:
     if not line.source.strip():
         yield "no source"
+    reports = [(line.source, line.confidence), *((o.source, o.confidence) for o in line.others)]
+    for source, confidence in reports:
+        if _NO_PAPER in source and confidence != "approximate":
+            yield f"confidence {confidence!r} without a source of its own: approximate"
     if line.unit != _UNITS[line.technique]:
         yield f"unit {line.unit!r}, not {_UNITS[line.technique]!r}"
     if not line.low <= line.value <= line.high:

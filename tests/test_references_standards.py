@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from references import load
+from references.check import _line
 from references.diffraction import reflections
 
 # d (angstrom) and relative intensity (Cu K alpha) of powder data cards: corundum 46-1212,
@@ -62,3 +63,32 @@ def test_sensitivity_of_metals(level, rsf):
     assert found.rsf["scofield_1486.6"] == pytest.approx(rsf)
     assert found.area_ratio == pytest.approx({"p": 1 / 2, "d": 2 / 3, "f": 3 / 4}[level[-1]])
     assert found.splitting > 0
+
+
+def test_only_approximate_values_stand_without_a_source():
+    for species in load().species.values():
+        for line in species.lines:
+            for reported in (line, *line.others):
+                if "no single source" in reported.source:
+                    assert reported.confidence == "approximate", (species.id, line.transition)
+
+
+def test_confidence_without_a_source_is_a_problem():
+    library = load()
+    line = (
+        library["ZnO"]
+        .lines[0]
+        .model_copy(
+            update={"source": "commonly reported values; no single source", "confidence": "read"}
+        )
+    )
+    assert any("without a source" in text for text in _line(line, {"Zn": 1, "O": 1}, library))
+
+
+@pytest.mark.parametrize("name", ["Co9S8", "Ni3S2", "In2S3"])
+def test_sulfur_of_metal_sulfides_is_listed_and_says_where_it_comes_from(name):
+    lines = [x for x in load()[name].lines if x.transition == "S 2p"]
+    assert sum(x.count for x in lines) == load()[name].atoms["S"]
+    for line in lines:
+        assert line.confidence == "approximate"
+        assert "borrowed" in line.note or "estimated" in line.source
