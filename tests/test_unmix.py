@@ -274,6 +274,26 @@ def test_a_response_is_in_the_amounts():
     np.testing.assert_allclose(two["amount"], 2.0 * one["amount"])
 
 
+def test_one_spectrum_missing_pixels_and_other_techniques():
+    ds = simulated(size=4)
+    one = unmix(ds.isel(x=1, y=2), species=IDS, ground="quadratic")
+    assert one["amount"].dims == ("component",)
+    whole = unmix(ds, species=IDS, ground="quadratic")
+    np.testing.assert_allclose(one["amount"], whole["amount"].isel(x=1, y=2))
+    gap = ds.copy(deep=True)
+    gap["intensity"] = gap["intensity"].astype(float)
+    gap["intensity"][0, 0] = np.nan
+    holed = unmix(gap, species=IDS, ground="quadratic", method="mcr", fixed=IDS, ambiguity=True)
+    assert flags(holed) == {"no_value": 2, **{k: v - 2 for k, v in flags(whole).items()}}
+    assert np.isnan(holed["amount"][0, 0]).all()
+    lazy = unmix(ds.chunk({"y": 2}), species=IDS, ground="quadratic")
+    np.testing.assert_array_equal(lazy["amount"], whole["amount"])
+    series = wb.simulate("xps", settings={"region": "S 2p"}, seed=1)
+    shared = unmix(series, species=IDS, ground="cubic")
+    trend = shared["amount"].sel(component="Li2S") / shared["amount"].sum("component")
+    assert float(trend[-1]) > float(trend[0]) + 0.2
+
+
 def test_what_cannot_be_unmixed_is_said():
     ds = simulated(size=4)
     with pytest.raises(FitError, match="nnls needs every spectrum"):

@@ -255,18 +255,19 @@ def templates(
     meaning = technique.quantify(comps, ds.attrs, library)
     weights = {q.species: q.weights for q in meaning.quantities}
     x = ds[axis_of(ds)].values.astype(float)
+    plan = build(comps)
+    owner = {f"{c.name}.area": c.species for c in comps}
     out, factor = [], []
     for name in ids:
-        own = comps.drop(*(c.name for c in comps if c.species != name))
-        if not own.items:
+        if name not in weights:
             raise FitError(f"{where(ds)}: {name} has no line on this axis; leave it out")
-        areas = [n for n, p in own.params.items() if n.endswith(".area") and p.free]
-        for k, area in enumerate(areas):
-            own = own.set(area, value=1.0 if k == 0 else 0.0, min=None, max=None)
-        plan = build(own)
-        full = dict(zip(plan.names, plan.transform(plan.start[None, :])[0][0], strict=True))
-        drawn = list(parts(plan, x, plan.start[None, :]).values())
-        out.append(np.sum(drawn, axis=0)[0])
+        p = plan.start.copy()
+        own = [k for k, i in enumerate(plan.free) if owner.get(plan.names[i]) == name]
+        p[own] = [1.0, *(0.0 for _ in own[1:])]
+        drawn = parts(plan, x, p[None, :])
+        curves = [drawn[c.name] for c in comps if c.species == name]
+        full = dict(zip(plan.names, plan.transform(p[None, :])[0][0], strict=True))
+        out.append(np.sum(curves, axis=0)[0])
         factor.append(sum(w * full[n] for n, w in weights[name].items()))
     return np.maximum(np.array(out), 0.0), ids, np.array(factor)
 
