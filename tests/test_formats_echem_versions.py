@@ -151,6 +151,38 @@ def test_maccor_end_of_step_belongs_to_the_step(opened):
     np.testing.assert_allclose(ds.time, [0, 60, 120])
 
 
+def test_maccor_date_in_the_title_and_clock_in_the_rows(opened):
+    text = (
+        "Today's Date 01/15/2025  Date of Test:\t01/14/2025\t Filename:\tC:\\x.001 Procedure: y\n"
+        "Rec#\tCyc#\tStep\tTest (Min)\tStep (Min)\tAmp-hr\tAmps\tVolts\tState\tES\tDPt Time\n"
+        "1\t0\t1\t0.0000\t0.0\t0.0\t0.0\t2.314\tR\t0\t11:49:32\n"
+        "2\t0\t3\t6.0000\t0.5\t0.0000050833\t0.00061\t2.417\tC\t0\t11:54:32\n"
+        "3\t0\t4\t14.0000\t0.5\t0.0000457500\t-0.00061\t2.717\tD\t0\t11:02:32\n"
+    )
+    ds = opened("a.txt", text)["cell"]
+    np.testing.assert_allclose(ds.time, [0, 360, 840])
+    np.testing.assert_allclose(ds.current, [0, 0.61, -0.61])
+    assert ds.attrs["start"] == "2025-01-14T11:49:32"
+
+
+def test_pec(opened):
+    text = (
+        "Test:,187\nDate Made:,1/21/2003 0:00\nStart Time:,02/22/2019 16:21:35\n"
+        "#RESULTS CHECK\nReqYear,Test,CellNr,Type,Value,Reason,\n2019,187,1,1,3272,3,\n"
+        "#END RESULTS CHECK\n"
+        "Test,Cell,Step,Cycle,Total Time (Seconds),Step Time (Seconds),Real Time,Voltage (mV),"
+        "Current (mA),Charge Capacity (mAh),Discharge Capacity (mAh),Charge Capacity (mWh),"
+        "Discharge Capacity (mWh),Ambient temperature (°C),Cell surface temperature (°C),\n"
+        "187,1,0,0,1,1,02/22/2019 16:23:27,3272.632,0,0,0,0,0,25.83,24.9,\n"
+        "187,1,1,0,30.185,0.002,02/22/2019 16:23:56,3269.2348,-1633.9,0,0.5,0,1.6,,,\n"
+    )
+    ds = opened("a.csv", text)["cell"]
+    np.testing.assert_allclose(ds.voltage, [3.272632, 3.2692348])
+    np.testing.assert_allclose(ds.capacity, [0, -0.5])
+    assert float(ds.temperature_cell_surface_temperature[0]) == 24.9
+    assert ds.attrs["start"].startswith("2019-02-22T16:23:26")
+
+
 def test_unsigned_current_takes_its_sign_from_the_counters(opened):
     text = (
         "Test Time (s),Current (A),Voltage (V),Charge Capacity (Ah),Discharge Capacity (Ah)\n"

@@ -31,6 +31,7 @@ _FIRST_OF: dict[str, tuple[tuple[str, float], ...]] = {
         ("Ewe-Ece/V", 1.0),
     ),
     "counter_voltage": (("Ece/V", 1.0), ("<Ece>/V", 1.0)),
+    "cell_voltage": (("Ecell/V", 1.0), ("Ewe-Ece/V", 1.0)),
     "current": (("I/mA", 1.0), ("<I>/mA", 1.0), ("I/A", 1e3), ("<I>/A", 1e3)),
     "capacity": (("(Q-Qo)/mA.h", 1.0), ("(Q-Qo)/C", 1 / 3.6)),
     "temperature": (("Temperature/°C", 1.0), ("T/°C", 1.0)),
@@ -45,6 +46,7 @@ _FIRST_OF: dict[str, tuple[tuple[str, float], ...]] = {
 _UNITS = {
     "voltage": "V",
     "counter_voltage": "V",
+    "cell_voltage": "V",
     "current": "mA",
     "capacity": "mAh",
     "temperature": "degC",
@@ -132,6 +134,8 @@ def as_channels(
             if column in columns:
                 found[name] = (columns[column] * factor, _UNITS[name])
                 break
+    if not {"Ewe/V", "<Ewe>/V", "<Ewe/V>"} & set(columns):
+        found.pop("cell_voltage", None)  # it is the voltage
     time = columns.get("time/s")
     spectra = "frequency" in found and "impedance_re" in found and "impedance_im" in found
     attrs: dict[str, str] = {"start": start} if start else {}

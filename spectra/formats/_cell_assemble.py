@@ -30,7 +30,7 @@ import xarray as xr
 from ..channels import channels
 from ..convention import Source
 from ..errors import ConventionError, FormatError
-from ._cell_numbers import ambiguous, day_first, durations, numbers, stamps
+from ._cell_numbers import ambiguous, day_first, duration, durations, numbers, stamps
 from ._cell_words import Column, meaning
 
 Array = npt.NDArray[np.float64]
@@ -375,11 +375,20 @@ def _dates(table: Table, told: dict[str, str]) -> tuple[Array | None, datetime |
             texts = [f"{day} {clock}" for day, clock in zip(texts, clocks, strict=True)]
     seconds, zero = stamps(texts, table.comma)
     if zero is None:
+        _add_clock(told, texts)
         return None, None
     if ambiguous(texts):
         order = "day before month" if day_first(texts, table.comma) else "month before day"
         told["start_note"] = f"dates can be read two ways; taken as {order}"
     return seconds, zero
+
+
+def _add_clock(told: dict[str, str], texts: Sequence[str]) -> None:
+    """Complete a start that is a date alone by the first row's time of day."""
+    clock = duration(texts[0]) if texts else np.nan
+    if told.get("start", "").endswith("T00:00:00") and 0.0 <= clock < 86400.0:
+        day = datetime.fromisoformat(told["start"])
+        told["start"] = (day + timedelta(seconds=clock)).isoformat()
 
 
 def _time_of_day(texts: Sequence[str], dates: Array) -> bool:

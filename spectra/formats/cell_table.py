@@ -137,6 +137,11 @@ def _header(lines: Sequence[str]) -> dict[str, str]:
         r"(Diameter|Thickness)\s*\[mm\]:\s*([\d.eE+-]+)", "\n".join(lines[:5])
     ):
         told[f"{key.lower()}_mm"] = value
+    dated = re.search(r"Date of Test:?[\s,]+([^\t\n]+?)\s*(?:\t|$)", "\n".join(lines[:5]))
+    if dated is not None:  # Maccor, wherever in its title line
+        when = stamp(dated[1], day_first([dated[1]], False))
+        if when is not None:
+            told["start"] = when.isoformat()
     first = stamp(lines[0], False) if lines else None
     if first is not None:  # CH Instruments begins with the date
         told["start"] = first.isoformat()
