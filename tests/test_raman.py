@@ -152,6 +152,21 @@ def test_cosmic_rays_are_masked_and_counts_stay():
     np.testing.assert_allclose(with_mask, without, rtol=0.05)
 
 
+def test_a_band_of_two_points_in_every_pixel_is_no_cosmic_ray():
+    rng = np.random.default_rng(3)
+    x = np.arange(200.0, 900.0, 4.0)
+    share = rng.uniform(0.2, 1.0, (12, 1))
+    mean = 300.0 + 6000.0 * share * np.exp(-(((x - 521.0) / 3.0) ** 2))
+    counts = rng.poisson(mean)
+    counts[4, 100] += 3000
+    ds = spectrum(counts, x, technique="raman", axis_name="raman_shift",
+                  outer={"point": np.arange(12)})  # fmt: skip
+    valid = wb.correct(ds, "spikes")["valid"].values
+    assert valid[:, np.abs(x - 521.0) < 12.0].all()
+    assert not valid[4, 100]
+    assert (~valid).sum() <= 4
+
+
 def test_map_amounts_come_back_with_honest_errors():
     ds = wb.simulate("raman", settings={"size": 12}, seed=3)
     fit = wb.fit(ds, wb.propose(ds, ["Li6PS5Cl", "Li2S"]), statistic="poisson")

@@ -45,6 +45,15 @@ def test_an_absent_species_is_called_as_often_as_asked(level):
     assert float(critical.std() / critical.mean()) < 0.05
 
 
+def test_without_counting_errors_the_scatter_gives_the_level():
+    ds = pixels(0.0, 800)
+    plain = ds.copy(deep=True)
+    plain["intensity"] = (ds["intensity"].dims, 0.01 * ds["intensity"].values, {"units": "1"})
+    comps = wb.propose(plain, ["Li6PS5Cl", "S8"], settings={**HELD, "baseline": "linear"})
+    found = detection(plain, wb.fit(plain, comps))
+    assert share(found) == pytest.approx(0.05, abs=0.03)
+
+
 def test_an_amount_at_the_limit_is_missed_as_often_as_asked():
     limit = float(found_in(pixels(0.0, 50))["limit"].sel(species="S8").mean())
     assert 1.0 - share(found_in(pixels(limit, seed=1))) == pytest.approx(0.05, abs=0.02)

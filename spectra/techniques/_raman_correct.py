@@ -50,23 +50,43 @@ class Mask(Settings):
 
 
 def spikes(ds: xr.Dataset, settings: Spikes) -> xr.Dataset:
-    """Add (or narrow) the variable ``valid``; the counts stay as they are."""
+    """Add (or narrow) the variable ``valid``; the counts stay as they are.
+
+    A point counts as hit if it stands above the running median of its spectrum by more than the
+    threshold. In a map or series, what the median spectrum shows at the same place is a narrow
+    band, not a ray, and is allowed for; in a single spectrum the two look the same: bands
+    narrower than ``widest`` points need a lower ``widest``.
+    """
     y = ds["intensity"].values
     rows = y.reshape(-1, y.shape[-1])
     window = settings.window | 1
+    narrow, level = _narrow_bands(rows, window)
     keep = np.empty(rows.shape, bool)
     for first in range(0, len(rows), PIECE):  # a map is never held twice
         part = rows[first : first + PIECE].astype(float)
         middle = median_filter(part, size=(1, window), mode="nearest")
         rest = part - middle
         noise = 1.4826 * np.median(np.abs(rest), axis=1, keepdims=True)
-        hit = rest > settings.threshold * np.maximum(noise, np.sqrt(np.maximum(middle, 1.0)))
+        strength = np.nan_to_num(part).mean(axis=1, keepdims=True) / level
+        expected = narrow * np.maximum(strength, 0.0)
+        limit = settings.threshold * np.maximum(noise, np.sqrt(np.maximum(middle, 1.0)))
+        hit = rest > limit + 2.0 * expected
         hit = _narrow(hit, settings.widest)
         grown = hit.copy()
         grown[:, 1:] |= hit[:, :-1]
         grown[:, :-1] |= hit[:, 1:]
         keep[first : first + PIECE] = ~grown
     return _narrowed(ds, keep.reshape(y.shape))
+
+
+def _narrow_bands(rows: np.ndarray, window: int) -> tuple[np.ndarray, float]:
+    """Return what stands above the running median in the median spectrum, and its mean level."""
+    if len(rows) < 5:
+        return np.zeros(rows.shape[1]), 1.0
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), PIECE)).round().astype(int)]
+    typical = np.nan_to_num(np.median(some.astype(float), axis=0))
+    rest = typical - median_filter(typical, size=window, mode="nearest")
+    return np.maximum(rest, 0.0), max(float(typical.mean()), 1e-12)
 
 
 def _narrow(hit: np.ndarray, widest: int) -> np.ndarray:
