@@ -18,7 +18,8 @@ import xarray as xr
 from ..channels import channels
 from ..convention import Source
 from ..errors import ConventionError, FormatError
-from ._cell_assemble import numbered, running
+from ._cell_assemble import numbered
+from ._cell_charge import running
 
 Columns = Mapping[str, npt.NDArray[np.float64]]
 

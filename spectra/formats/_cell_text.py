@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import FormatError
-from ._cell_assemble import Table, suffices
+from ._cell_columns import Table, suffices
 from ._cell_numbers import decimal_comma, duration, number, stamp
 from ._cell_words import meaning, plain_unit
 

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from ..errors import FormatError
-from ._cell_assemble import Table, as_dataset
+from ._cell_assemble import as_dataset
+from ._cell_columns import Table
 from ._cell_numbers import stamp
 from .base import Format, Options, Regions, read_bytes, source
 

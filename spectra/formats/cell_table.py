@@ -30,7 +30,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import FormatError
-from ._cell_assemble import Table, as_dataset, suffices
+from ._cell_assemble import as_dataset
+from ._cell_columns import Table, suffices
 from ._cell_numbers import day_first, stamp
 from ._cell_text import decoded, find, read_table
 from .base import HEAD_BYTES, Format, Options, Regions, read_bytes, source

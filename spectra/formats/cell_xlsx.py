@@ -21,7 +21,8 @@ from typing import Any
 import xarray as xr
 
 from ..errors import FormatError
-from ._cell_assemble import Table, as_dataset, suffices
+from ._cell_assemble import as_dataset
+from ._cell_columns import Table, suffices
 from .base import Format, Options, Regions, read_bytes, source
 
 _MAX_UNPACKED = 2 * 1024**3

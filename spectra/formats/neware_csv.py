@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import FormatError
-from ._cell_assemble import Table, as_dataset
+from ._cell_assemble import as_dataset
+from ._cell_columns import Table
 from ._cell_text import decoded, split
 from .base import Format, Options, Regions, read_bytes, source
 from .cell_table import is_layered

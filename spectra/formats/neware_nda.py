@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError
-from ._cell_assemble import Table, as_dataset
+from ._cell_assemble import as_dataset
+from ._cell_columns import Table
 from .base import Format, Options, Regions, read_bytes, source
 
 _MAX_UNPACKED = 4 * 1024**3
