@@ -32,6 +32,7 @@ _MONTHS = {
 }
 _MONTHS |= {"mär": 3, "mrz": 3, "mai": 5, "okt": 10, "dez": 12}
 _OLE = datetime(1899, 12, 30)
+_GROUPED = re.compile(r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$")
 
 
 def decimal_comma(cells: Sequence[str]) -> bool | None:
@@ -78,7 +79,8 @@ def number(cell: str, comma: bool) -> float:
     """Return one cell as a number, or NaN."""
     text = str(cell).strip().replace("\u2212", "-").replace("\xa0", "")
     if comma:
-        text = text.replace(".", "").replace(",", ".") if "," in text else text
+        if "," in text or _GROUPED.match(text):
+            text = text.replace(".", "").replace(",", ".")
     else:
         text = text.replace(",", "")
     try:
