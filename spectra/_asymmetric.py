@@ -330,12 +330,12 @@ def _asinh(s):
     return log(s + sqrt(s * s + 1.0))
 
 
-def _half_convolved(t, gamma, sigma, p, damp):
-    """Convolve half a line, L(s)^p exp(-(damp s)^2) for s > 0, with a Gaussian.
+def _half_convolved(t, gamma, sigma, p):
+    """Convolve half a line, L(s)^p for s > 0, with a Gaussian.
 
     With s = gamma sinh v the half line is smooth in v, and the Gaussian cuts out the stretch
     t +- 7.5 sigma of it: Gauss-Legendre on that. Returns the value and the derivatives by t, gamma,
-    sigma, p, damp.
+    sigma, p.
     """
     low = t - _REACH * sigma
     high = t + _REACH * sigma
@@ -348,20 +348,18 @@ def _half_convolved(t, gamma, sigma, p, damp):
     f_gamma = f
     f_sigma = f
     f_p = f
-    f_damp = f
     for j in range(32):
         e = exp(middle + reach * NODES[j])
         sinh = 0.5 * (e - 1.0 / e)
         s = gamma * sinh
         fall = log(1.0 + sinh * sinh)
         z = (t - s) / sigma
-        term = WEIGHTS[j] * (e + 1.0 / e) * exp(-p * fall - damp * damp * s * s - 0.5 * z * z)
+        term = WEIGHTS[j] * (e + 1.0 / e) * exp(-p * fall - 0.5 * z * z)
         f = f + term
         f_t = f_t - term * z
         f_sigma = f_sigma + term * (z * z - 1.0)
         f_gamma = f_gamma + term * (sinh * sinh / (1.0 + sinh * sinh))
         f_p = f_p - term * fall
-        f_damp = f_damp - term * (s * s)
     unit = 0.5 * gamma * reach / (sigma * 2.5066282746310002)
     return (
         unit * f,
@@ -369,7 +367,6 @@ def _half_convolved(t, gamma, sigma, p, damp):
         unit * f_gamma * 2.0 * p / gamma,
         unit * f_sigma / sigma,
         unit * f_p,
-        unit * f_damp * 2.0 * damp,
     )
 
 
@@ -388,8 +385,8 @@ def la_gaussian(x, area, center, fwhm_lorentzian, fwhm_gaussian, alpha, beta):
     i_a, di_a = _half_area(alpha)
     i_b, di_b = _half_area(beta)
     total = gamma * (i_a + i_b)
-    up = _half_convolved(t, gamma, sigma, alpha, 0.0)
-    down = _half_convolved(-t, gamma, sigma, beta, 0.0)
+    up = _half_convolved(t, gamma, sigma, alpha)
+    down = _half_convolved(-t, gamma, sigma, beta)
     line = (up[0] + down[0]) / total
     value = area * line
     scale = area / total
@@ -403,51 +400,114 @@ def la_gaussian(x, area, center, fwhm_lorentzian, fwhm_gaussian, alpha, beta):
     )
 
 
-def _half_damped_area(gamma, p, damp):
-    """Return integral of L(s)^p exp(-(damp s)^2) from 0 to infinity; d/dgamma, d/dp, d/ddamp."""
-    reach = 0.5 * _asinh(6.0 / (damp * gamma))
-    f = 0.0 * reach
+# LF: the power is p at the center and rises to 3 far out, p(s) = 3 - (3 - p) q with
+# q = 1 / (1 + 4 (s / end)^2), so that the tails of a slow power come to an end (Major, Shah, Avval,
+# Fernandez, Fairley, Linford, Vacuum Technology & Coating, April 2020).
+_LAST_POWER = 3.0
+
+
+def _half_finite(t, gamma, sigma, p, end):
+    """Convolve half an LF line for s > 0 with a Gaussian, as `_half_convolved` does.
+
+    Returns the value and the derivatives by t, gamma, sigma, p, end.
+    """
+    low = t - _REACH * sigma
+    high = t + _REACH * sigma
+    v_low = _asinh(where(low > 0.0, low, 0.0) / gamma)
+    v_high = _asinh(where(high > 0.0, high, 0.0) / gamma)
+    middle = 0.5 * (v_high + v_low)
+    reach = 0.5 * (v_high - v_low)
+    less = _LAST_POWER - p
+    f = 0.0 * t
+    f_t = f
     f_gamma = f
+    f_sigma = f
     f_p = f
-    f_damp = f
+    f_end = f
     for j in range(32):
-        e = exp(reach + reach * NODES[j])
+        e = exp(middle + reach * NODES[j])
         sinh = 0.5 * (e - 1.0 / e)
         s = gamma * sinh
         fall = log(1.0 + sinh * sinh)
-        term = WEIGHTS[j] * (e + 1.0 / e) * exp(-p * fall - damp * damp * s * s)
+        q = 1.0 / (1.0 + 4.0 * s * s / (end * end))
+        power = _LAST_POWER - less * q
+        z = (t - s) / sigma
+        term = WEIGHTS[j] * (e + 1.0 / e) * exp(-power * fall - 0.5 * z * z)
         f = f + term
-        f_gamma = f_gamma + term * (sinh * sinh / (1.0 + sinh * sinh))
-        f_p = f_p - term * fall
-        f_damp = f_damp - term * (s * s)
+        f_t = f_t - term * z
+        f_sigma = f_sigma + term * (z * z - 1.0)
+        f_gamma = f_gamma + term * power * (sinh * sinh / (1.0 + sinh * sinh))
+        f_p = f_p - term * fall * q
+        f_end = f_end + term * fall * less * q * q * s * s
+    unit = 0.5 * gamma * reach / (sigma * 2.5066282746310002)
+    return (
+        unit * f,
+        unit * f_t / sigma,
+        unit * f_gamma * 2.0 / gamma,
+        unit * f_sigma / sigma,
+        unit * f_p,
+        unit * f_end * 8.0 / (end * end * end),
+    )
+
+
+def _half_finite_area(gamma, p, end):
+    """Return the integral of half an LF line, and its derivatives by gamma, p, end.
+
+    Gauss-Legendre in v, s = gamma sinh v, on two stretches to where nothing is left.
+    """
+    reach = 0.25 * _asinh(40.0 * (end + gamma) / gamma)
+    less = _LAST_POWER - p
+    f = 0.0 * reach
+    f_gamma = f
+    f_p = f
+    f_end = f
+    for j in range(64):
+        node = NODES[j // 2]
+        weight = WEIGHTS[j // 2]
+        first = 1.0 + 2.0 * (j % 2)  # middles of the two stretches
+        e = exp(reach * (first + node))
+        sinh = 0.5 * (e - 1.0 / e)
+        s = gamma * sinh
+        fall = log(1.0 + sinh * sinh)
+        q = 1.0 / (1.0 + 4.0 * s * s / (end * end))
+        power = _LAST_POWER - less * q
+        term = weight * (e + 1.0 / e) * exp(-power * fall)
+        f = f + term
+        f_gamma = f_gamma + term * power * (sinh * sinh / (1.0 + sinh * sinh))
+        f_p = f_p - term * fall * q
+        f_end = f_end + term * fall * less * q * q * s * s
     unit = 0.5 * gamma * reach
-    return unit * f, unit * f_gamma * 2.0 * p / gamma, unit * f_p, unit * f_damp * 2.0 * damp
+    return (
+        unit * f,
+        unit * f_gamma * 2.0 / gamma,
+        unit * f_p,
+        unit * f_end * 8.0 / (end * end * end),
+    )
 
 
 @shape("area", "center", "fwhm_lorentzian", "fwhm_gaussian", "alpha", "beta", "damping",
        limits={"alpha": (0.0, INF), "beta": (0.0, INF), "damping": (0.0, INF)})  # fmt: skip
 def lf(x, area, center, fwhm_lorentzian, fwhm_gaussian, alpha, beta, damping):
-    """LA with tails that end: each half is multiplied by exp(-((x - center) / damping)^2).
+    """CasaXPS's LF(alpha, beta, w, m): LA whose powers rise to 3 far from the center.
 
-    The purpose of CasaXPS's LF(alpha, beta, w, m), an asymmetric line of finite area inside the
-    measured range, with a damping length in axis units (CasaXPS's own w is not published as a
-    formula). ``alpha`` and ``beta`` may be below 1/2 here.
+    An asymmetric line of finite area: the power is alpha (above) or beta (below ``center``) there
+    and halfway to 3 at ``damping`` / 2. CasaXPS's w is ``damping`` over ``fwhm_lorentzian``, its m
+    a number of channels; its exported curves are followed within 1e-4. ``alpha`` and ``beta`` may
+    be below 1/2 here.
     """
     gamma = 0.5 * fwhm_lorentzian
     least = 1e-4 * fwhm_lorentzian
     thin = fwhm_gaussian < least
     sigma = SIGMA * where(thin, least, fwhm_gaussian)
-    damp = 1.0 / damping
     t = x - center
-    a = _half_damped_area(gamma, alpha, damp)
-    b = _half_damped_area(gamma, beta, damp)
-    up = _half_convolved(t, gamma, sigma, alpha, damp)
-    down = _half_convolved(-t, gamma, sigma, beta, damp)
+    a = _half_finite_area(gamma, alpha, damping)
+    b = _half_finite_area(gamma, beta, damping)
+    up = _half_finite(t, gamma, sigma, alpha, damping)
+    down = _half_finite(-t, gamma, sigma, beta, damping)
     scale = 1.0 / (a[0] + b[0])
     line = scale * (up[0] + down[0])
     value = area * line
     scaled = area * scale
-    by_damp = scaled * (up[5] + down[5]) - value * scale * (a[3] + b[3])
     return value, (
         line,
         -scaled * (up[1] - down[1]),
@@ -455,5 +515,5 @@ def lf(x, area, center, fwhm_lorentzian, fwhm_gaussian, alpha, beta, damping):
         where(thin, 0.0, SIGMA * scaled * (up[3] + down[3])),
         scaled * up[4] - value * scale * a[2],
         scaled * down[4] - value * scale * b[2],
-        -by_damp * damp * damp,
+        scaled * (up[5] + down[5]) - value * scale * (a[3] + b[3]),
     )

@@ -57,7 +57,7 @@ def casaxps_model(ds: xr.Dataset) -> Components:
 
     ``GL(p)`` becomes `gl_product`, ``SGL(p)`` `pseudo_voigt`, ``LA`` `la_gaussian`, ``LF`` `lf`.
     CasaXPS does not say how wide the Gaussian of LA and LF is for their last number: the widths are
-    taken from curves it exported (`_LA_GAUSSIAN`, `_LF_KNOWN`). ``LA(m)`` with one number and LF
+    taken from curves it exported (`_LA_CHANNELS`, `_LF_GAUSSIAN`). ``LA(m)`` with one number and LF
     with an unknown one get a free Gaussian. Areas are of what the detector counted; CasaXPS stores
     them over the transmission: compare shares.
 
@@ -95,23 +95,22 @@ def casaxps_model(ds: xr.Dataset) -> Components:
 
 _SHAPES = {"GL": "gl_product", "SGL": "pseudo_voigt", "LA": "la_gaussian", "LF": "lf"}
 
-_LF_KNOWN = (80.0, 100.0)
-_LF_GAUSSIAN = 1.563
-_LF_DAMPING = 9.95
-_LF_WIDTH = 0.5
-"""Gaussian width and damping of LF(alpha, beta, 80, 100) over its Lorentzian width.
+_LF_GAUSSIAN = (100.0, 1.7034)
+_LF_WIDTH = 0.4784
+"""The m of LF(alpha, beta, w, m) and its Gaussian over its Lorentzian width there; the Lorentzian
+width over CasaXPS's.
 
-CasaXPS does not publish what its w and m mean; these ratios make `lf` equal to two curves it
-exported, of different width, within 0.07 % of their height (rms). For other w and m only the
-damping is taken from them."""
+CasaXPS does not publish what m means. With these and w as the damping over the Lorentzian width,
+two curves of different width that it exported for LF(0.54, 10, 80, 100, 6) are drawn within 1e-4 of
+their height (rms), their positions within 0.001 eV. For other m the Gaussian width is free. A fifth
+number has no known meaning."""
 
-_LA_GAUSSIAN = (243.0, 1.677, 0.76)
-"""The n of LA(alpha, beta, n), its Gaussian over its Lorentzian width there, power with n.
+_LA_CHANNELS = 144.9
+"""The n of LA(alpha, beta, n) at which the Gaussian is as wide as the Lorentzian.
 
-CasaXPS does not publish it. The fourteen LA(1.53, 243) curves of a published set of exports are
-drawn with it within 1e-5 to 9e-5 of their height (rms); with LA(2.5, 2.8, 70) the stored widths,
-positions and areas of three samples agree best with the data at 0.65. CasaXPS's width is the full
-width of the whole line."""
+CasaXPS does not publish it. Fourteen LA(1.53, 243) curves of a published set of exports are drawn
+with it within 1e-5 to 9e-5 of their height (rms); stored fits with LA(2.5, 2.8, 70) come out of the
+data within 0.002 eV and shares of 0.003. CasaXPS's width is the full width of the whole line."""
 
 
 def _area_scale(ds: xr.Dataset, rows: list[_Row]) -> tuple[float, float]:
@@ -213,7 +212,8 @@ def _shape_params(row: _Row, names: list[str], rows: list[_Row], k: int) -> dict
         "beta": Param(value=max(beta, least), vary=False),
     }
     if row.shape == "LF":
-        params["damping"] = Param(value=_LF_DAMPING * width.value, expr=f"{_LF_DAMPING!r} * {own}")
+        reach = row.arguments[2] if len(row.arguments) > 2 and row.arguments[2] > 0 else 1e3
+        params["damping"] = Param(value=reach * width.value, expr=f"{reach!r} * {own}")
     return params
 
 
@@ -238,12 +238,11 @@ def _measure(row: _Row) -> _Width:
     if row.shape in ("GL", "SGL"):
         return _Width("fwhm", 1.0)
     if row.shape == "LF":
-        known = row.arguments[2:4] == _LF_KNOWN
-        return _Width("fwhm_lorentzian", _LF_WIDTH, _LF_GAUSSIAN if known else None)
+        known = len(row.arguments) > 3 and row.arguments[3] == _LF_GAUSSIAN[0]
+        return _Width("fwhm_lorentzian", _LF_WIDTH, _LF_GAUSSIAN[1] if known else None)
     if len(row.arguments) < 2:
         return _Width("fwhm_lorentzian", 0.5)
-    n, at_n, power = _LA_GAUSSIAN
-    ratio = at_n * (max(row.arguments[-1], 0.0) / n) ** power
+    ratio = max(row.arguments[-1], 0.0) / _LA_CHANNELS
     return _Width("fwhm_lorentzian", 1.0 / _la_width(ratio, *_powers(row)), ratio)
 
 

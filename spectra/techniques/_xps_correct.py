@@ -15,7 +15,7 @@ from ..backgrounds import CROSS_SECTIONS, STATIC
 from ..convention import COUNTS, where
 from ..errors import ModelError
 from ._xps_depth import attenuation_length
-from .base import Settings
+from .base import NoSettings, Settings
 
 
 class Ends(Settings):
@@ -147,6 +147,33 @@ def dead_time(ds: xr.Dataset, settings: DeadTime) -> xr.Dataset:
     ds["intensity"] = (dims, n / (1.0 - busy) / live, {"units": "counts/s"})
     error = np.sqrt(np.maximum(n, 1.0)) / (1.0 - busy) ** 2 / live
     ds["uncertainty"] = (dims, error, {"units": "counts/s", "origin": "counting"})
+    return ds
+
+
+def equal_errors(ds: xr.Dataset, settings: NoSettings) -> xr.Dataset:
+    """Give all points of a spectrum the same error, the mean one of counting.
+
+    CasaXPS's stored fits minimise the plain sum of squares: with this they come back to the last
+    digit. It weighs strong lines more than counting statistics does, and its errors are too small
+    for them: for comparisons only.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+    settings : NoSettings
+
+    Returns
+    -------
+    xr.Dataset
+        With ``uncertainty``.
+    """
+    y = ds["intensity"].values.astype(float)
+    known = ds["uncertainty"].values if "uncertainty" in ds else np.sqrt(np.maximum(y, 1.0))
+    error = np.sqrt(np.nanmean(known**2, axis=-1, keepdims=True))
+    ds = ds.copy(deep=False)
+    units = ds["intensity"].attrs["units"]
+    attrs = {"units": units, "origin": "counting"}
+    ds["uncertainty"] = (ds["intensity"].dims, np.broadcast_to(error, y.shape).copy(), attrs)
     return ds
 
 
