@@ -139,6 +139,7 @@ def reflections(
     radiation: Radiation = "xray",
     cell: Cell | None = None,
     library: Library | None = None,
+    energy_keV: float | None = None,
 ) -> tuple[Reflection, ...]:
     """Return the powder reflections of a species, longest d first.
 
@@ -154,6 +155,9 @@ def reflections(
         Lattice parameters to use instead of the structure's.
     library : Library, optional
         Another library than the default one.
+    energy_keV : float, optional
+        Photon energy at which X-rays are scattered: adds the anomalous dispersion f' + i f'' of C.
+        T. Chantler, J. Phys. Chem. Ref. Data 29 (2000) 597 (from xraydb). Left out without it.
 
     Returns
     -------
@@ -169,25 +173,28 @@ def reflections(
     -----
     The sum over the sites of the cell. Form factors are those of neutral atoms by D. Waasmaier
     and A. Kirfel, Acta Cryst. A51 (1995) 416 (from xraydb): pymatgen's own are up to 9 % too low
-    in |F|^2 for lithium at small d. Anomalous dispersion is not in them. Neutron scattering
+    in |F|^2 for lithium at small d. Neutron scattering
     lengths are the bound coherent ones that pymatgen holds.
     """
     data = structure_data(name, library)
     if cell is not None:  # a fit asks for many cells, each once: nothing to keep
-        return _computed(data, d_min, radiation, cell)
-    return _reflections(data.model_dump_json(), d_min, radiation)
+        return _computed(data, d_min, radiation, cell, energy_keV)
+    return _reflections(data.model_dump_json(), d_min, radiation, energy_keV)
 
 
 @cache
-def _reflections(data_json: str, d_min: float, radiation: Radiation) -> tuple[Reflection, ...]:
-    key = hashlib.sha256(json.dumps([_TABLE, data_json, d_min, radiation]).encode()).hexdigest()
+def _reflections(
+    data_json: str, d_min: float, radiation: Radiation, energy: float | None
+) -> tuple[Reflection, ...]:
+    told = [_TABLE, data_json, d_min, radiation, *([] if energy is None else [energy])]
+    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     file = cache_folder() / f"reflections-{key[:32]}.json"
     try:
         rows = json.loads(file.read_text("utf-8"))
         return tuple(Reflection(tuple(hkl), d, m, f2) for hkl, d, m, f2 in rows)
     except (OSError, ValueError, TypeError):
         pass
-    found = _computed(StructureData.model_validate_json(data_json), d_min, radiation, None)
+    found = _computed(StructureData.model_validate_json(data_json), d_min, radiation, None, energy)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(json.dumps([[r.hkl, r.d, r.multiplicity, r.f2] for r in found]), file)
@@ -197,7 +204,11 @@ def _reflections(data_json: str, d_min: float, radiation: Radiation) -> tuple[Re
 
 
 def _computed(
-    data: StructureData, d_min: float, radiation: Radiation, cell: Cell | None
+    data: StructureData,
+    d_min: float,
+    radiation: Radiation,
+    cell: Cell | None,
+    energy: float | None,
 ) -> tuple[Reflection, ...]:
     structure = build(data, cell)
     lattice = structure.lattice
@@ -212,7 +223,7 @@ def _computed(
     hkl, g = hkl[keep][order], g[keep][order]
     if not g.size:
         return ()
-    squared = np.abs(_amplitudes(structure, hkl, g, radiation)) ** 2
+    squared = np.abs(_amplitudes(structure, hkl, g, radiation, energy)) ** 2
     # Points of one spacing lie together now; their spacings differ by rounding only.
     first = np.flatnonzero(np.r_[True, np.diff(g) > _SAME * g[1:]])
     number = np.diff(np.r_[first, g.size])
@@ -228,20 +239,38 @@ def _computed(
     return tuple(found)
 
 
-def _amplitudes(structure: Structure, hkl: Array, g: Array, radiation: Radiation) -> Array:
+def _amplitudes(
+    structure: Structure, hkl: Array, g: Array, radiation: Radiation, energy: float | None
+) -> Array:
     """Sum the scattering of all sites: electrons, or fm for neutrons."""
     symbols = sorted({e.symbol for e in structure.composition.elements})
     if radiation == "xray":
         from xraydb import f0
 
-        factors = {symbol: np.asarray(f0(symbol, g / 2.0)) for symbol in symbols}
+        factors = {symbol: np.asarray(f0(symbol, g / 2.0)) + 0j for symbol in symbols}
+        if energy is not None:
+            for symbol in symbols:
+                factors[symbol] = factors[symbol] + _dispersion(symbol, energy)
     else:
         from pymatgen.analysis.diffraction.neutron import ATOMIC_SCATTERING_LEN
 
-        factors = {symbol: np.full(g.size, ATOMIC_SCATTERING_LEN[symbol]) for symbol in symbols}
+        factors = {
+            symbol: np.full(g.size, ATOMIC_SCATTERING_LEN[symbol]) + 0j for symbol in symbols
+        }
     amplitude = np.zeros(g.size, complex)
     for site in structure:
         phase = np.exp(2j * np.pi * (hkl @ site.frac_coords))
         for element, share in site.species.items():
             amplitude += share * factors[element.symbol] * phase
     return amplitude
+
+
+def _dispersion(symbol: str, energy: float) -> complex:
+    """Return f' + i f'' of an element at a photon energy in keV; zero below lithium."""
+    from xraydb import f1_chantler, f2_chantler
+
+    if symbol in ("H", "He", "D"):
+        return 0j
+    return complex(
+        float(f1_chantler(symbol, energy * 1e3)), float(f2_chantler(symbol, energy * 1e3))
+    )

@@ -101,7 +101,12 @@ def lines_of(
     from references.diffraction import cell_volume, reflections, structure_data
 
     d_min = wavelength / (2.0 * np.sin(np.radians(min(high, 179.0)) / 2.0))
-    table = reflections(species, d_min=float(np.floor(1e3 * d_min) / 1e3), library=library)
+    table = reflections(
+        species,
+        d_min=float(np.floor(1e3 * d_min) / 1e3),
+        library=library,
+        energy_keV=round(12.398419843 / wavelength, 5),
+    )
     data = structure_data(species, library)
     sine = np.array([wavelength / (2.0 * r.d) for r in table], float)
     ok = sine < 1.0

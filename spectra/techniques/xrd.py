@@ -18,6 +18,7 @@ from ..component import Components
 from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._edxrd_correct import Mask, mask
+from ._xrd_absorption import Microabsorption, factors, microabsorption, start_weights
 from ._xrd_model import Model, lines_of, propose
 from .base import Quantification, Quantity, Settings, Step, Technique
 
@@ -28,8 +29,7 @@ __all__ = ["TECHNIQUE", "cells"]
 
 NOTE = (
     "Weight fractions of the crystalline phases in the model, from tied intensities; preferred "
-    "orientation biases them. Microabsorption is not corrected: a phase that absorbs much more "
-    "than the others is found too low, by tens of per cent for grains of a few micrometres."
+    "orientation biases them. "
 )
 TUBES = {
     "Cu": (1.5405929, 1.5444274),
@@ -109,7 +109,7 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
     """
     from references.diffraction import cell_volume, formula_units
 
-    quantities = []
+    per_area, areas = {}, {}
     for name in components.species:
         own = [c for c in components if c.species == name]
         if sum(c.params["area"].expr is None for c in own) != 1:
@@ -129,8 +129,13 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
         strength = float(lines.strength.max())
         mass = library[name].molar_mass * formula_units(name, library)
         density = mass / cell_volume(name, library)
-        quantities.append(Quantity(name, {f"{name}.area": density / strength}))
-    return Quantification(tuple(quantities), "1", "fraction", NOTE)
+        per_area[name] = density / strength
+        areas[name] = components[name].params["area"].value
+    factor, text = factors(start_weights(areas, per_area), attrs, library)
+    quantities = tuple(
+        Quantity(name, {f"{name}.area": per * factor[name]}) for name, per in per_area.items()
+    )
+    return Quantification(quantities, "1", "fraction", NOTE + text)
 
 
 def cells(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
@@ -185,7 +190,10 @@ TECHNIQUE = Technique(
     axis="two_theta",
     title="Powder X-ray diffraction",
     calibrations={"known": Step(Known, known)},
-    corrections={"mask": Step(Mask, mask)},
+    corrections={
+        "mask": Step(Mask, mask),
+        "microabsorption": Step(Microabsorption, microabsorption),
+    },
     settings=Model,
     propose=propose,
     quantify=quantify,
