@@ -297,6 +297,21 @@ TABLES = {
         {"time": [0, 1], "voltage": [1, 2], "current": [2, 3]},
         None,
     ),
+    "sensors.csv": (
+        "Zeit [s];FBG 1 [µε];FBG 2 [µε];Zelle innen [°C];Druck 1 [bar];Kraft [kN]\n"
+        "0;10,5;20;25,1;50;1\n10;11,5;21;25,2;51;2\n",
+        {"strain": [10.5e-6, 11.5e-6], "strain_fbg_2": [20e-6, 21e-6], "temperature": [25.1, 25.2],
+         "pressure": [5.0, 5.1], "force": [1000, 2000]},
+        None,
+    ),
+    "basytec_all_german.txt": (
+        "~Ergebnisdatei\n~Start des Tests: 05.06.2023 17:56:53\n"
+        "~Zeit[h]\tZeile\tBefehl\tU[V]\tI[A]\tAh[Ah]\n"
+        "0,0\t3\tPause\t3,5\t0,0\t0,0\n0,5\t4\tLaden\t3,6\t0,01\t0,005\n"
+        "1,0\t5\tEntladen\t3,4\t-0,01\t0,000\n",
+        {"time": [0, 1800, 3600], "current": [0, 10, -10], "capacity": [0, 5, 0]},
+        "2023-06-05T17:56:53",
+    ),
     "pressure.csv": (
         "Timestamp,Stack pressure (kPa)\n2024-01-01T10:00:00Z,5000\n2024-01-01T10:00:10Z,5100\n",
         {"time": [0, 10], "pressure": [5.0, 5.1]},

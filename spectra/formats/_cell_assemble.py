@@ -36,8 +36,8 @@ from ._cell_words import meaning
 Array = npt.NDArray[np.float64]
 Found = dict[str, tuple[Array, str]]
 
-_DIRECT = {"voltage": "V", "counter_voltage": "V", "power": "W", "cycle": "1", "step": "1",
-           "pressure": "MPa", "strain": "1", "force": "N"}  # fmt: skip
+_DIRECT = {"voltage": "V", "counter_voltage": "V", "power": "W", "cycle": "1", "step": "1"}
+_SENSORS = {"temperature": "degC", "pressure": "MPa", "strain": "1", "force": "N"}
 
 
 def as_dataset(table: Table, path: Path, src: Source, attrs: Mapping[str, str]) -> xr.Dataset:
@@ -118,7 +118,7 @@ def _measured(table: Table, told: dict[str, str]) -> Found:
     if current is not None:
         found["current"] = (signed(current, state, told), "mA")
     add_charges(found, table, state)
-    found.update(_temperatures(table))
+    found.update(_sensors(table))
     return found
 
 
@@ -132,24 +132,27 @@ def _millivolts(found: Found, table: Table, told: dict[str, str]) -> None:
             told["voltage_note"] = "no unit stated; taken as mV, as V is beyond any cell"
 
 
-def _temperatures(table: Table) -> Found:
+def _sensors(table: Table) -> Found:
+    """Return all sensors: the first of a kind by the kind's name, further ones with their own."""
     found: Found = {}
     for heading, cells in zip(table.headings, table.columns, strict=True):
         column = meaning(heading)
-        if column is None or column.quantity != "temperature":
+        if column is None or column.quantity not in _SENSORS:
             continue
-        values = numbers(texts_of(cells), table.comma)
-        if column.unit == "k":
-            values = values - 273.15
-        elif column.unit == "f":
-            values = (values - 32.0) / 1.8
-        values[values < -273.15] = np.nan  # an open thermocouple
+        values = numbers(texts_of(cells), table.comma) * column.factor
+        if column.quantity == "temperature":
+            if column.unit == "k":
+                values = values - 273.15
+            elif column.unit == "f":
+                values = (values - 32.0) / 1.8
+            values[values < -273.15] = np.nan  # an open thermocouple
         if not np.isfinite(values).any():
             continue
-        name = "temperature" if "temperature" not in found else f"temperature_{column.label}"
+        kind = column.quantity
+        name = kind if kind not in found else f"{kind}_{column.label}"
         while name in found:
             name += "_2"
-        found[name] = (values, "degC")
+        found[name] = (values, _SENSORS[kind])
     return found
 
 

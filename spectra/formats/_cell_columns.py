@@ -79,6 +79,8 @@ def suffices(headings: Sequence[str]) -> str:
     for other in ("temperature", "pressure", "strain"):
         if clock and other in found:
             return other
+    if clock and "force" in found:
+        return "pressure"
     if found.get("voltage") and found.get("current"):
         return "voltammetry"
     return ""

@@ -187,6 +187,11 @@ def stamp(cell: str, first: bool) -> datetime | None:
     return when
 
 
+def one_stamp(text: str) -> datetime | None:
+    """Return a date that stands alone: points or a number above 12 tell the day, else the month."""
+    return stamp(text, day_first([text], False)) or stamp(text, True)
+
+
 def _counted(value: float) -> datetime | None:
     if 20000 < value < 80000:
         return _OLE + timedelta(days=value)

@@ -111,6 +111,10 @@ _TEMPERATURE = re.compile(r"^(?:aux|ambient|cell|case|surface|internal|core|cpu)
                           r"(?:temperature|temp|auxtemperature|auxtemp|temperatur|evtemp)"
                           r"[a-z]*\d*$|^t\d+$|^cpu\d*$|^tc\d+$|^temp\d*$|"
                           r"^(?:ambient|circuit|cell)(?:temp|temperature)$")  # fmt: skip
+_SENSORS = {
+    "strain": ("ustrain", "ue", "uepsilon", "microstrain", "um/m"),
+    "pressure": ("mpa", "kpa", "bar", "mbar", "psi"),
+}
 
 
 @dataclass(frozen=True)
@@ -192,8 +196,11 @@ def _column(name: str, unit: str, told: bool) -> Column | None:
         quantity, dimension = "temperature", "temperature"
     if not quantity and dimension == "" and unit in ("degc", "celsius", "degreecelsius"):
         quantity, dimension = "temperature", "temperature"
-    if not quantity and told and key.startswith(("strain", "pressure")):
-        quantity = dimension = "strain" if key.startswith("strain") else "pressure"
+    if not quantity and told:  # a sensor by any name, known by a unit that nothing else has
+        for kind, units in _SENSORS.items():
+            if key.startswith(kind) or unit in units:
+                quantity = dimension = kind
+                break
     if not quantity:
         return None
     if quantity == "current" and key in ("ma", "mamps", "milliamps") and not told:

@@ -96,10 +96,8 @@ def _tables(path: Path) -> tuple[Mapping[str, list[Any]], Mapping[str, Any], Map
     try:
         database = AccessParser(str(path))
         rows = dict(database.parse_table("Channel_Normal_Table"))
-        extra = [
-            dict(database.parse_table(name)) if name in database.catalog else {}
-            for name in ("Global_Table", "Auxiliary_Table")
-        ]
+        tests = _optional(database, "Global_Table")
+        aux = _optional(database, "Auxiliary_Table")
     except Exception as error:  # the package raises whatever its parsing met
         reason = (str(error).splitlines() or [""])[0][:100] or type(error).__name__
         raise FormatError(
@@ -108,7 +106,17 @@ def _tables(path: Path) -> tuple[Mapping[str, list[Any]], Mapping[str, Any], Map
         ) from None
     finally:
         quiet.setLevel(level)
-    return rows, extra[0], extra[1]
+    return rows, tests, aux
+
+
+def _optional(database: Any, name: str) -> Mapping[str, Any]:
+    """Return a table that not all files have; one that cannot be read is as good as none."""
+    if name not in database.catalog:
+        return {}
+    try:
+        return dict(database.parse_table(name))
+    except Exception:
+        return {}
 
 
 def _told(tests: Mapping[str, Any], test: object) -> dict[str, str]:

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from ..errors import FormatError
 from ._biologic import as_regions
 from ._biologic_beside import with_neighbours
-from ._cell_numbers import decimal_comma, numbers, stamp, stamps
+from ._cell_numbers import decimal_comma, numbers, one_stamp, stamps
 from ._cell_text import decoded
 from .base import Format, Options, Regions, read_bytes, source
 from .cell_table import is_eclab
@@ -134,7 +134,7 @@ def _start(header: Sequence[str]) -> str:
     for line in header:
         if line.startswith("Acquisition started on"):
             text = line.split(":", 1)[1].strip()
-            when = stamp(text, False) or stamp(text, True)
+            when = one_stamp(text)
             return when.isoformat() if when is not None else ""
     return ""
 

@@ -32,7 +32,7 @@ from pathlib import Path
 from ..errors import FormatError
 from ._cell_assemble import as_dataset
 from ._cell_columns import Table, suffices
-from ._cell_numbers import day_first, stamp
+from ._cell_numbers import one_stamp
 from ._cell_text import decoded, find, read_table
 from .base import HEAD_BYTES, Format, Options, Regions, read_bytes, source
 
@@ -40,7 +40,7 @@ _MAX_BYTES = 1024**3
 _OTHERS = (b"EC-Lab ASCII FILE", b"BT-Lab ASCII FILE", b"EXPLAIN", b"ZPLOT2", b"VMP EXPERIMENT",
            b"EC-LAB SETTING")  # fmt: skip
 _STARTS = ("start of test", "date of test", "started", "start time", "start date", "startzeit",
-           "beginn")  # fmt: skip
+           "beginn", "start des tests", "teststart", "testbeginn", "beginn des tests")  # fmt: skip
 _TITLES = {"name of test": "title", "battery": "cell", "name": "title", "cell": "cell",
            "testchannel": "channel", "channel": "channel", "procedure": "procedure",
            "testplan": "procedure", "filename": "title"}  # fmt: skip
@@ -132,7 +132,7 @@ def _header(lines: Sequence[str]) -> dict[str, str]:
         r"^(.+), (\d\d\.\d\d\.\d{4}), (\d\d:\d\d)\s*$", lines[0] if lines else ""
     )
     if novocontrol is not None:
-        when = stamp(f"{novocontrol[2]} {novocontrol[3]}", True)
+        when = one_stamp(f"{novocontrol[2]} {novocontrol[3]}")
         told = {"title": novocontrol[1].strip(), "start": when.isoformat() if when else ""}
     for key, value in re.findall(
         r"(Diameter|Thickness)\s*\[mm\]:\s*([\d.eE+-]+)", "\n".join(lines[:5])
@@ -140,10 +140,10 @@ def _header(lines: Sequence[str]) -> dict[str, str]:
         told[f"{key.lower()}_mm"] = value
     dated = re.search(r"Date of Test:?[\s,]+([^\t\n]+?)\s*(?:\t|$)", "\n".join(lines[:5]))
     if dated is not None:  # Maccor, wherever in its title line
-        when = stamp(dated[1], day_first([dated[1]], False))
+        when = one_stamp(dated[1])
         if when is not None:
             told["start"] = when.isoformat()
-    first = stamp(lines[0], False) if lines else None
+    first = one_stamp(lines[0]) if lines else None
     if first is not None:  # CH Instruments begins with the date
         told["start"] = first.isoformat()
     for line in lines[:400]:
@@ -153,7 +153,7 @@ def _header(lines: Sequence[str]) -> dict[str, str]:
                 continue
             key, value = match[1].strip().lower(), match[2].strip().strip('",\t ')
             if key in _STARTS and "start" not in told:
-                when = stamp(value, day_first([value], False))
+                when = one_stamp(value)
                 if when is not None:
                     told["start"] = when.isoformat()
             elif key in _TITLES and value and _TITLES[key] not in told:

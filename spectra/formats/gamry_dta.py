@@ -25,7 +25,7 @@ import xarray as xr
 from ..channels import channels
 from ..errors import ConventionError, FormatError
 from ._cell_assemble import numbered
-from ._cell_numbers import stamp
+from ._cell_numbers import one_stamp
 from .base import Format, Options, Regions, read_bytes, source
 
 _COLUMNS = {
@@ -144,7 +144,7 @@ def _stamp(regions: dict[str, xr.Dataset], lines: list[str]) -> None:
     head = {line.split("\t")[0]: line.split("\t")[2] for line in lines[:40]
             if line.count("\t") >= 2 and line.startswith(("DATE\t", "TIME\t"))}  # fmt: skip
     text = f"{head.get('DATE', '')} {head.get('TIME', '')}".strip()
-    when = stamp(text, False) or stamp(text, True)
+    when = one_stamp(text)
     if when is None:
         return
     rest = regions.get("OCVCURVE")

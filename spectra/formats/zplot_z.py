@@ -17,7 +17,7 @@ import numpy as np
 from ..channels import channels
 from ..errors import FormatError
 from ._cell_assemble import numbered
-from ._cell_numbers import stamp
+from ._cell_numbers import one_stamp
 from .base import Format, Options, Regions, read_bytes, source
 
 _MARKS = re.compile(rb'^"?(ZPLOT2 ASCII|ZPlotW Data File|Z60W Data File)', re.IGNORECASE)
@@ -75,7 +75,7 @@ def _start(header: str) -> str:
     clock = re.search(r"\bTime:\s*(\d+:\d+:\d+)", header)
     if date is None or clock is None:
         return ""
-    when = stamp(f"{date[1]} {clock[1]}", False) or stamp(f"{date[1]} {clock[1]}", True)
+    when = one_stamp(f"{date[1]} {clock[1]}")
     return when.isoformat() if when is not None else ""
 
 
