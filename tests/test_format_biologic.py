@@ -211,3 +211,57 @@ def test_spectra_among_records_in_time_are_a_region_of_their_own(tmp_path):
     assert only.attrs["technique"] == "impedance"
     assert only.attrs["dc_rows"] == 1
     assert only.sizes["point"] == 2
+
+
+def made(start, *, newer, ids, records, date=b"10/26/20", days=44130.5, at=465):
+    """Bytes of a file in one of the layouts of EC-Lab, with one data module."""
+    if start == 100:
+        numbers = bytes(ids)
+    else:
+        numbers = b"".join(n.to_bytes(2, "big" if start == 1007 else "little") for n in ids)
+    data = len(records).to_bytes(4, "little") + bytes([len(ids)]) + numbers
+    data = data.ljust(start, b"\0") + records.tobytes()
+    log = bytearray(600)
+    log[at : at + 8] = np.float64(days).tobytes()
+    whole = b"BIO-LOGIC MODULAR FILE\x1a".ljust(48) + bytes(4)
+    for name, content in ((b"VMP Set", b"\x04" + bytes(50)), (b"VMP data", data),
+                          (b"VMP LOG", bytes(log))):  # fmt: skip
+        head = b"MODULE" + name.ljust(10) + b"long".ljust(25)
+        size = len(content).to_bytes(4, "little")
+        if newer:
+            whole += head + b"\xff" * 4 + size + bytes(8) + date + content
+        else:
+            whole += head + size + bytes(4) + date + content
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("start", "newer", "at"),
+    [(100, False, 465), (405, False, 469), (406, False, 473), (405, True, 585), (1007, True, 465)],
+)
+def test_every_layout_of_the_data_module(tmp_path, start, newer, at):
+    kind = np.dtype([("flags", "u1"), ("time", "<f8"), ("E", "<f4"), ("dq", "<f8"), ("Ns", "<u2")])
+    records = np.zeros(5, kind)
+    records["time"] = np.arange(5) * 10.0
+    records["E"] = 3.5
+    records["dq"] = 1.0 / 360.0  # mAh in 10 s: 1 mA
+    path = tmp_path / "a.mpr"
+    path.write_bytes(made(start, newer=newer, ids=[1, 2, 3, 4, 6, 7, 131], records=records, at=at))
+    ds = read(path)["cell"]
+    np.testing.assert_allclose(ds.time, records["time"])
+    np.testing.assert_allclose(ds.voltage, 3.5)
+    np.testing.assert_allclose(ds.current[1:], 1.0)
+    assert ds.attrs["start"] == "2020-10-26T12:00:00"
+
+
+def test_the_clock_is_the_one_of_the_modules_day(tmp_path):
+    kind = np.dtype([("time", "<f8"), ("E", "<f4")])
+    raw = bytearray(made(405, newer=False, ids=[4, 6], records=np.zeros(3, kind), at=585))
+    log = raw.rindex(b"VMP LOG") - 6 + 57
+    raw[log + 465 : log + 473] = np.float64(43000.25).tobytes()  # a number that looks like a day
+    path = tmp_path / "a.mpr"
+    path.write_bytes(bytes(raw))
+    assert read(path)["cell"].attrs["start"] == "2020-10-26T12:00:00"
+    for date in (b"26/10/20", b"10.26.20", b"10-26-20"):  # as the computer's locale writes it
+        path.write_bytes(bytes(raw).replace(b"10/26/20", date))
+        assert read(path)["cell"].attrs["start"] == "2020-10-26T12:00:00"
