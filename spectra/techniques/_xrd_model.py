@@ -16,6 +16,7 @@ from ..convention import where
 from ..errors import CalibrationError
 from ..shapes import pseudo_voigt
 from ._edxrd_model import background, started
+from ._xrd_parts import doublet_at, find_displacement, part_components
 from .base import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class Model(Settings):
     fwhm: float = Field(0.1, gt=0, description="width to start from, deg")
     background: int = Field(10, ge=4, le=40, description="number of B-splines of the background")
     weakest: float = Field(3e-3, gt=0, lt=1, description="weakest line over the strongest")
+    cell_parts: tuple[str, ...] = Field(
+        (),
+        description="species of current collectors and windows: lines with free areas and a "
+        "displacement of their own, no amounts",
+    )
 
 
 @dataclass(frozen=True)
@@ -216,8 +222,39 @@ def propose(
         for axis in found[name].axes if settings.cells == "free" else ():
             r = settings.cell_range
             common[f"{name}_strain_{axis}"] = Param(value=factor[name] - 1.0, min=-r, max=r)
-    items += background(x, settings.background)
+    smooth = background(x, settings.background)
+    for name in settings.cell_parts:
+        lines = lines_of(name, library, one, low, high, settings.weakest, ds.attrs)
+        if not lines.two_theta.size:
+            continue
+        curves = [np.interp(x, c.curve.x, c.curve.y, left=0, right=0) for c in smooth if c.curve]
+        others = [
+            _pattern(x, own, factor[n], 1.5 * settings.fwhm, (one, two, ratio))
+            for n, own in found.items()
+        ]
+        start = find_displacement(
+            ds, lines, others, np.array(curves), settings.radius_mm, settings.fwhm,
+            (one, two, ratio),
+        )  # fmt: skip
+        free = settings.model_copy(update={"intensities": "free", "cells": "fixed"})
+        own = _phase(name, lines, 1.0, one, two, ratio, free, False)
+        made, extra = part_components(own, name, start)
+        items += made
+        common |= extra
+    items += smooth
     return started(ds, Components(items, common))
+
+
+def _pattern(
+    x: Array, lines: Lines, factor: float, wide: float, waves: tuple[float, float, float]
+) -> Array:
+    """Return a phase's pattern on the axis, with its cell multiplied."""
+    out = np.zeros_like(x)
+    sine = np.sin(np.radians(lines.two_theta) / 2.0) / factor
+    for value, strength in zip(sine, lines.strength, strict=True):
+        if value < 1.0:
+            out += strength * doublet_at(x, 2.0 * float(np.degrees(np.arcsin(value))), wide, waves)
+    return out / max(float(out.max()), 1e-300)
 
 
 def _common(found: dict[str, Lines], settings: Model) -> dict[str, Param]:

@@ -20,6 +20,7 @@ from ..errors import CalibrationError, ModelError
 from ._edxrd_correct import Mask, mask
 from ._xrd_absorption import Microabsorption, factors, microabsorption, start_weights
 from ._xrd_model import Model, lines_of, propose
+from ._xrd_simulate import Simulation, simulate
 from .base import Quantification, Quantity, Settings, Step, Technique
 
 if TYPE_CHECKING:
@@ -197,4 +198,6 @@ TECHNIQUE = Technique(
     settings=Model,
     propose=propose,
     quantify=quantify,
+    simulation=Simulation,
+    simulate=simulate,
 )

@@ -1,0 +1,103 @@
+"""XRD against simulated truth: amounts, cells, widths, grains and cell parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from spectra.convention import check
+from spectra.techniques import xrd
+
+PHASES = ["Li6PS5Cl", "Li2S", "Li3P", "LiCl"]
+
+
+def simulated(seed: int = 0, **settings: float):
+    history = wb.plating().sel(species=PHASES)
+    return wb.simulate("xrd", history, settings={"times": 6, **settings}, seed=seed)
+
+
+def pulls(ds, amounts):
+    truth = ds["truth"].sel(species=amounts["species"])
+    return ((amounts["amount"] - truth) / amounts["stderr"]).values
+
+
+def test_simulated_scans_are_spectra_of_counts():
+    ds = simulated(3)
+    check(ds)
+    assert ds["intensity"].dtype.kind == "i"
+    assert np.array_equal(ds["intensity"], simulated(3)["intensity"])
+    assert np.allclose(ds["truth"].sum("species"), 1.0)
+
+
+def test_weight_fractions_and_cells_with_honest_errors():
+    inside = []
+    for seed in range(5):
+        ds = simulated(seed)
+        fit = wb.fit(ds, wb.propose(ds, PHASES), statistic="poisson")
+        inside.append(np.abs(pulls(ds, wb.quantify(fit))) < 1.96)
+        cell = xrd.cells(fit).sel(species="Li6PS5Cl")
+        true = 9.859 * (1.0 + np.linspace(0.0, 1e-3, 6))
+        assert np.abs((cell["a"].values - true) / cell["a_stderr"].values).max() < 4.5
+    assert 0.92 < np.mean(inside) < 0.98
+
+
+def test_displacement_and_widths_come_back():
+    ds = simulated(1, displacement_mm=0.12, w_tan=0.08, brightness=5.0)
+    fit = wb.fit(ds, wb.propose(ds, PHASES), statistic="poisson").isel(time=0)
+    value = dict(zip(fit["param"].values, fit["value"].values, strict=True))
+    error = dict(zip(fit["param"].values, fit["stderr"].values, strict=True))
+    assert abs(value["displacement"] - 0.12) < 4.0 * error["displacement"]
+    # w and the size are one where all phases are equally broad: their sum is known
+    wide = value["w"] + value["Li6PS5Cl_size"]
+    assert wide == pytest.approx(0.06 + 0.05, abs=0.01)
+    assert value["mixing"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_caglioti_widths_fit_an_instrument_without_size():
+    ds = simulated(1, size_deg=0.0, mixing=0.3)
+    fit = wb.fit(ds, wb.propose(ds, PHASES, settings={"widths": "caglioti"}), statistic="poisson")
+    assert float(fit["redchi"].mean()) == pytest.approx(1.0, abs=0.08)
+
+
+def test_coarse_grains_are_corrected_when_their_size_is_stated():
+    # seen with Cr radiation, where chlorine and sulfur absorb and lithium phosphide less
+    told = {
+        "wavelength_A": 2.28970,
+        "wavelength_2_A": 2.2936510,
+        "low_deg": 25.0,
+        "high_deg": 130.0,
+    }
+    ds = simulated(2, diameter_um=20.0, brightness=4.0, **told)
+    plain = wb.quantify(wb.fit(ds, wb.propose(ds, PHASES), statistic="poisson"))
+    stated = wb.correct(ds, "microabsorption", diameter_um=20.0)
+    better = wb.quantify(wb.fit(stated, wb.propose(stated, PHASES), statistic="poisson"))
+    assert np.abs(pulls(ds, plain)).max() > 4.0
+    assert np.abs(pulls(ds, better)).mean() < 0.6 * np.abs(pulls(ds, plain)).mean()
+    assert "not corrected" in plain.attrs["note"]
+
+
+def test_a_current_collector_is_masked_or_modelled():
+    ds = simulated(4, al_line=True)
+    ignored = wb.quantify(wb.fit(ds, wb.propose(ds, PHASES), statistic="poisson"))
+    assert ignored["misfit"].values.all()
+    told = {"cell_parts": ("Al",)}
+    modelled = wb.fit(ds, wb.propose(ds, PHASES, settings=told), statistic="poisson")
+    assert float(modelled["redchi"].mean()) < 1.1
+    away = modelled["value"].sel(param="Al_displacement") - modelled["value"].sel(
+        param="displacement"
+    )
+    assert float(away.mean()) == pytest.approx(0.3, abs=0.03)
+    amounts = wb.quantify(modelled)
+    assert list(amounts["species"].values) == PHASES
+    assert (np.abs(pulls(ds, amounts)) < 1.96).mean() > 0.85
+    cell = xrd.cells(modelled).sel(species="Li6PS5Cl")
+    assert float(cell["a"][0]) == pytest.approx(9.859, abs=1.5e-3)
+    truth = ds["truth"].sel(species=PHASES)
+    lines = wb.phases.ticks(ds, "Al").place
+    ranges = [(float(p) - 1.0, float(p) + 0.6) for p in lines]
+    masked = wb.correct(ds, "mask", ranges=ranges)
+    rest = wb.fit(masked, wb.propose(masked, PHASES), statistic="poisson")
+    assert float(rest["redchi"].mean()) < 1.15
+    off = np.abs(wb.quantify(rest)["amount"].sel(species=PHASES) - truth)
+    assert float(off.max()) < 0.012
