@@ -133,6 +133,9 @@ def test_voltammetry_is_known_by_the_technique():
         ds = read(data(f"{PAIRS}/cv.issue_149.{suffix}"))["cell"]
         assert ds.attrs["technique"] == "voltammetry"
         assert int(ds.cycle.max()) == 3
+    for name in ("ca", "gcpl", "ocv", "peis", "geis", "cv"):
+        ds = read(data(f"{PAIRS}/{name}.issue_149.mpr"))["cell"]
+        assert ds.attrs["experiment"] == name.upper()
 
 
 def test_a_bare_table_learns_from_the_files_beside_it():

@@ -10,7 +10,7 @@ little-endian u2, since 11.50 high byte first), padding up to byte 100, 405, 406
 module, and then packed records that reach its end. Columns 1, 2, 3, 21, 31 and 65 are bits of one
 byte at the place of the first of them. ``VMP LOG`` holds the clock at time 0 as days since
 1899-12-30 (f8) at byte 465, 469, 473 or 585; ``VMP loop`` a u4 count and the first rows of loops.
-The first byte of ``VMP Set`` is the technique (6: cyclic, 0x6C: linear sweep voltammetry).
+The first byte of ``VMP Set`` is the technique (4: GCPL, 6: CV, 0x6C: LSV ...).
 
 A column whose number is not listed is skipped by its width, where the length of the records leaves
 only one answer; else the file is refused. Layout and numbers as established by the users of such
@@ -36,7 +36,10 @@ _FIRST = 52
 _STARTS = (405, 406, 1007, 100)
 _FLAGS = (1, 2, 3, 21, 31, 65)
 _STAMPS = (465, 469, 473, 585)
-_SWEEPS = (0x06, 0x6C)
+_TECHNIQUES = {0x04: "GCPL", 0x06: "CV", 0x0B: "OCV", 0x16: "MP", 0x18: "CA", 0x19: "CP",
+               0x1C: "WAIT", 0x1D: "PEIS", 0x1E: "GEIS", 0x30: "CV", 0x32: "ZIR", 0x33: "CVA",
+               0x6C: "LSV", 0x75: "coV", 0x76: "coC", 0x77: "GCPL", 0x7F: "MB"}  # fmt: skip
+_SWEEPS = ("CV", "CVA", "LSV")
 _MAX_ROWS = 500_000_000
 
 # number: name as in EC-Lab's text; single precision (f4) unless listed below
@@ -95,8 +98,10 @@ class Measurement:
         ISO time of time 0 by the instrument's local clock, or empty.
     loops : ndarray of int
         First rows of loops, without the trailing end.
-    swept : bool
-        Whether the technique is a voltammetry.
+    experiment : str
+        EC-Lab's short name of the technique, or empty if its number is not known.
+    swept : bool or None
+        Whether the technique is a voltammetry; None if it is not known.
     skipped : tuple of int
         Numbers of columns that are not known.
     """
@@ -104,7 +109,8 @@ class Measurement:
     columns: dict[str, npt.NDArray[np.float64]]
     start: str = ""
     loops: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    swept: bool = False
+    experiment: str = ""
+    swept: bool | None = None
     skipped: tuple[int, ...] = ()
 
 
@@ -129,11 +135,13 @@ def read_modules(raw: bytes, path: Path) -> Measurement:
     starts = (
         np.frombuffer(loops[4 : 4 + (len(loops) - 4) // 4 * 4], "<u4") if len(loops) > 4 else []
     )
+    experiment = _TECHNIQUES.get(settings[0], "") if settings else ""
     return Measurement(
         columns,
         _start(log, date),
         np.trim_zeros(np.asarray(starts, dtype=np.int64), "b"),
-        bool(settings[:1]) and settings[0] in _SWEEPS,
+        experiment,
+        experiment in _SWEEPS if experiment else None,
         skipped,
     )
 

@@ -30,8 +30,10 @@ def read(path: Path, options: Options) -> Regions:
     regions = as_regions(
         found.columns, path, src, found.start, swept=found.swept, loops=found.loops
     )
-    if found.skipped:
-        for ds in regions.values():
+    for ds in regions.values():
+        if found.experiment:
+            ds.attrs["experiment"] = found.experiment
+        if found.skipped:
             ds.attrs["unknown_columns"] = " ".join(map(str, found.skipped))
     return regions
 
