@@ -290,6 +290,13 @@ def test_arbin_workbook_of_two_sheets_is_one_test(tmp_path):
     assert ds.attrs["channel"] == "5"
 
 
+def test_excel_97_says_what_to_do(tmp_path):
+    path = tmp_path / "a.xls"
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000))
+    with pytest.raises(FormatError, match=r"a\.xls: .* save it as \.xlsx or csv"):
+        read(path)
+
+
 def test_neware_workbook(tmp_path):
     head = ["DataPoint", "Cycle Index", "Step Index", "Step Type", "Time", "Total Time",
             "Current(A)", "Voltage(V)", "Capacity(Ah)", "Chg. Cap.(Ah)", "DChg. Cap.(Ah)",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 _SCALES: dict[str, dict[str, float]] = {
     "time": {"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3,
@@ -156,7 +156,7 @@ def plain_unit(text: str) -> str:
     return re.sub(r"[\s.:_*·-]", "", text.lower())
 
 
-@cache
+@lru_cache(maxsize=4096)
 def meaning(heading: str) -> Column | None:
     """Return what a heading means, or None.
 

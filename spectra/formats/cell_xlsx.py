@@ -27,11 +27,14 @@ from .base import Format, Options, Regions, read_bytes, source
 
 _MAX_UNPACKED = 2 * 1024**3
 _SEARCHED = 40
+_EXCEL_97 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 Rows = list[tuple[Any, ...]]
 
 
 def sniff(head: bytes, path: Path) -> bool:
-    """Whether an Excel workbook names sheets of channels or records."""
+    """Whether an Excel workbook names sheets of channels or records (or is one of Excel 97)."""
+    if head.startswith(_EXCEL_97) and path.suffix.lower() == ".xls":
+        return True
     if not (head.startswith(b"PK\x03\x04") and path.suffix.lower() in (".xlsx", ".xlsm")):
         return False
     try:
@@ -51,7 +54,11 @@ def sniff(head: bytes, path: Path) -> bool:
 
 def read(path: Path, options: Options) -> Regions:
     """Read every sheet with a table of a cell's channels."""
-    read_bytes(path, limit=512 * 1024**2)
+    if read_bytes(path, limit=512 * 1024**2).startswith(_EXCEL_97):
+        raise FormatError(
+            f"{path.name}: a workbook of Excel 97 (.xls), which is not read; open it in a "
+            "spreadsheet program and save it as .xlsx or csv"
+        )
     sheets = _sheets(path)
     told = _global(sheets.get("Global_Info", []))
     groups: dict[str, tuple[list[str], Rows]] = {}
@@ -159,7 +166,7 @@ FORMATS = (
     Format(
         name="cell_xlsx",
         title="Workbooks of cyclers (Arbin, Neware)",
-        suffixes=(".xlsx", ".xlsm"),
+        suffixes=(".xlsx", ".xlsm", ".xls"),
         techniques=("cycling", "impedance", "temperature"),
         sniff=sniff,
         read=read,
