@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -105,7 +106,10 @@ def region(
     place = f"{path.name}, region {name!r}"
     if y.ndim < 1 or y.shape[-1] != x.size or x.size < 2:
         raise FormatError(f"{place}: {x.size} energies for {y.shape} values")
-    if units == "counts" and y.dtype.kind == "f" and np.all(y == np.round(y)):
+    if not np.all(np.abs(x) < 1e9):
+        raise FormatError(f"{place}: energies that are not finite")
+    whole = y.dtype.kind == "f" and np.all(abs(y) < 1e15) and np.all(y == np.round(y))
+    if units == "counts" and whole:
         y = y.astype(np.int64)
     kept = {k: v for k, v in (attrs or {}).items() if not unknown(v)}
     if seconds > 0:
@@ -186,8 +190,31 @@ def decimal(text: str, path: Path, line: int, what: str) -> float:
         Naming the line.
     """
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         raise FormatError(
             f"{path.name}: line {line}: {what} is {text.strip()[:40]!r}, not a number"
-        ) from None
+        )
+    return number
+
+
+def stated(path: Path, about: Mapping[str, str], key: str) -> float:
+    """Return a number of a header, its unit left out; 0 where it is absent.
+
+    Raises
+    ------
+    FormatError
+        If it is there and no number.
+    """
+    words = about.get(key, "").split()
+    if not words:
+        return 0.0
+    try:
+        value = float(words[0])
+    except ValueError:
+        value = math.nan
+    if not abs(value) < 1e12:
+        raise FormatError(f"{path.name}: {key} is {about[key][:40]!r}, not a number")
+    return value

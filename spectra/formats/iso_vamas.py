@@ -21,6 +21,7 @@ blank lines before the identifier and endings other than ``.vms``. Hence this re
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,12 +89,12 @@ class _Lines:
 
 def _float(text: str) -> float:
     """Read a number; some programs write it with the decimal comma of their locale."""
-    try:
-        return float(text)
-    except ValueError:
-        if text.count(",") == 1 and "." not in text:
-            return float(text.replace(",", "."))
-        raise
+    if text.count(",") == 1 and "." not in text:
+        text = text.replace(",", ".")
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"could not convert string to float: {text!r}")
+    return number
 
 
 @dataclass

@@ -160,7 +160,7 @@ def _defined(path: Path, header: list[tuple[str, str]]) -> dict[int, _Region]:
         number = [decimal(w, path, 0, "SpectralRegDef") for w in (*words[:2], *words[3:12])]
         # fields: number, number of the trace, name, Z, points, step, start, end, ., ., time, E_pass
         points = int(number[3])
-        if points < 2:
+        if points < 2 or not all(abs(n) < 1e9 for n in number):
             raise FormatError(f"{path.name}, region {words[2]!r}: {points} points")
         found[int(number[0])] = _Region(
             words[2], points, number[4], number[5], number[6], number[9], number[10]
@@ -202,7 +202,11 @@ def _traces(path: Path, raw: bytes, start: int) -> list[_Trace]:
         if begin + needed > len(raw):
             raise truncated(path, len(raw), begin + needed, f"trace {k + 1}")
         values = np.frombuffer(raw, dtype, points * rows, begin).reshape(rows, points)
-        traces.append(_Trace(words[3], unit, values.astype(float)))
+        with np.errstate(invalid="ignore"):
+            values = values.astype(float)
+        if not np.all(np.abs(values) < 1e30):
+            raise FormatError(f"{path.name}: trace {k + 1}: values that are not numbers")
+        traces.append(_Trace(words[3], unit, values))
     return traces
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import FormatError
-from ._xps import decimal, region, region_name, unique, with_reference_lines
+from ._xps import decimal, region, region_name, stated, unique, with_reference_lines
 from .base import Format, Options, Regions, read_bytes
 
 
@@ -58,7 +58,7 @@ def read(path: Path, options: Options) -> Regions:
         if any(p.shape != first.shape for _, p in parts):
             raise FormatError(f"{path.name}: cycles of {about.get('Element')!r} differ in length")
         name = unique(region_name(about.get("Element", "")), regions)
-        step, sweeps = (float(about.get(k, "0")) for k in ("Time Per Step", "Sweeps"))
+        step, sweeps = (stated(path, about, k) for k in ("Time Per Step", "Sweeps"))
         y = np.stack([p[:, 1] for _, p in parts])
         regions[name] = region(
             path,
@@ -68,7 +68,7 @@ def read(path: Path, options: Options) -> Regions:
             y if len(parts) > 1 else y[0],
             units="counts",
             attrs={
-                "photon_energy_eV": float(about.get("Photon Energy", "nan")),
+                "photon_energy_eV": stated(path, about, "Photon Energy") or None,
                 "source_label": about.get("Anode", ""),
                 "dwell_time_s": step * 1e-3,
                 "sweeps": int(sweeps),

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import FormatError
-from ._xps import decimal, region, region_name, unique, with_reference_lines
+from ._xps import decimal, region, region_name, stated, unique, with_reference_lines
 from .base import Format, Options, Regions, read_bytes
 
 _SECTION = re.compile(r"^\[(.+)\]\s*$")
@@ -41,15 +41,17 @@ def read(path: Path, options: Options) -> Regions:
             raise FormatError(f"{path.name}: no [Data {number}]: the file is truncated")
         name = unique(region_name(about.get("Region Name", f"region {number}")), regions)
         table = _table(path, data)
-        stated = int(about.get("Dimension 1 size", "0") or 0)
-        if stated and len(table) != stated:
+        size = int(stated(path, about, "Dimension 1 size"))
+        if size and len(table) != size:
             raise FormatError(
-                f"{path.name}, region {name!r}: {len(table)} rows of {stated}: the file is "
+                f"{path.name}, region {name!r}: {len(table)} rows of {size}: the file is "
                 "truncated; export it again"
             )
         second = about.get("Dimension 2 scale", "").split()
         title = about.get("Dimension 2 name", "")
-        along = [float(w) for w in second] if len(second) == table.shape[1] - 1 else None
+        along = None
+        if len(second) == table.shape[1] - 1:
+            along = [decimal(w, path, 0, "Dimension 2 scale") for w in second]
         regions[name] = scienta_region(
             path,
             "scienta_txt",
@@ -76,7 +78,7 @@ def scienta_region(
     along: list[float] | None = None,
 ) -> xr.Dataset:
     """Make the Spectrum of one region from SES's fields; ``rows`` has shape (slices, energies)."""
-    photon = float(info.get("Excitation Energy", "0") or 0)
+    photon = stated(path, info, "Excitation Energy")
     axis = info.get("Energy Axis", "") or info.get("Energy Scale", "")
     if "kinetic" in axis.casefold():
         if photon <= 0:

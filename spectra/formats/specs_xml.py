@@ -23,7 +23,7 @@ import xarray as xr
 
 from ..errors import FormatError
 from ._xml import parse
-from ._xps import region, region_name, unique, with_reference_lines
+from ._xps import region, region_name, stated, unique, with_reference_lines
 from .base import Format, Options, Regions, read_bytes
 
 
@@ -89,7 +89,9 @@ def _region(path: Path, name: str, title: str, data: Element) -> xr.Dataset | No
         tail = int(_text(_child(data, "mcd_tail")) or 0)
     except (KeyError, ValueError) as error:
         raise FormatError(f"{place}: the region definition lacks or garbles {error}") from None
-    shifts, gains = _detectors(data)
+    if not (0 < abs(step) < 1e6 and max(abs(start), photon, pass_energy, dwell) < 1e6):
+        raise FormatError(f"{place}: energies that are not: {start:g} by {step:g} eV")
+    shifts, gains = _detectors(path, data)
     cycles = _child(data, "cycles")
     scans: list[np.ndarray] = []
     per_cycle: list[int] = []
@@ -136,7 +138,7 @@ def _region(path: Path, name: str, title: str, data: Element) -> xr.Dataset | No
         attrs={
             "photon_energy_eV": photon,
             "pass_energy_eV": pass_energy,
-            "work_function_eV": float(info.get("effective_workfunction", "nan")),
+            "work_function_eV": stated(path, info, "effective_workfunction") or None,
             "dwell_time_s": dwell,
             "sweeps": 1,
             "lens_mode": info.get("analyzer_lens", ""),
@@ -148,7 +150,7 @@ def _region(path: Path, name: str, title: str, data: Element) -> xr.Dataset | No
     )
 
 
-def _detectors(data: Element) -> tuple[list[float], list[float]]:
+def _detectors(path: Path, data: Element) -> tuple[list[float], list[float]]:
     """Return shifts (in pass energies) and gains of the channels; one at rest if none is listed."""
     shifts, gains = [], []
     for detector in data.iter("struct"):
@@ -156,10 +158,13 @@ def _detectors(data: Element) -> tuple[list[float], list[float]]:
             continue
         plain = {str(e.get("name")): e.text or "" for e in detector}
         try:
-            shifts.append(float(plain.get("shift", "0")))
-            gains.append(float(plain.get("gain", "1")) or 1.0)
+            shift, gain = float(plain.get("shift", "0")), float(plain.get("gain", "1")) or 1.0
         except ValueError:
-            raise FormatError("SPECS XML: a detector's shift or gain is not a number") from None
+            shift = gain = np.nan
+        if not (abs(shift) < 1e3 and 1e-9 < abs(gain) < 1e9):
+            raise FormatError(f"{path.name}: a detector's shift or gain is not a number")
+        shifts.append(shift)
+        gains.append(gain)
     return (shifts, gains) if shifts else ([0.0], [1.0])
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import FormatError
-from ._xps import decimal, region, region_name, unique, with_reference_lines
+from ._xps import decimal, region, region_name, stated, unique, with_reference_lines
 from .base import Format, Options, Regions, read_bytes
 
 _KEY = re.compile(r"^#\s*([^:]+):\s*(.*?)\s*$")
@@ -90,7 +90,7 @@ def _parts(path: Path, text: str) -> list[_Part]:
 
 def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
     about = part.about
-    stated = int(_number(path, about, "Values/Curve"))
+    size = int(stated(path, about, "Values/Curve"))
     ragged = any(len({len(row) for row in rows}) > 1 for _, rows in part.tables)
     if ragged or any(len(row) < 2 for _, rows in part.tables for row in rows):
         raise FormatError(
@@ -99,14 +99,14 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         )
     tables = [np.array(rows) for _, rows in part.tables if rows]
     for table in tables:
-        if table.ndim != 2 or (stated and len(table) != stated) or table.shape != tables[0].shape:
+        if table.ndim != 2 or (size and len(table) != size) or table.shape != tables[0].shape:
             raise FormatError(
-                f"{path.name}, region {name!r}: {len(table)} of {stated or len(tables[0])} rows: "
+                f"{path.name}, region {name!r}: {len(table)} of {size or len(tables[0])} rows: "
                 "the file is truncated; export it again"
             )
     if not tables:
         raise FormatError(f"{path.name}, region {name!r}: no values: the file is truncated")
-    photon = _number(path, about, "Excitation Energy")
+    photon = stated(path, about, "Excitation Energy")
     energy = tables[0][:, 0]
     if _kinetic(about):
         if photon <= 0:
@@ -132,8 +132,8 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         or about.get("Counts Per Second", "").casefold() == "yes"
         or any("/s" in column for column in columns)
     )
-    dwell = _number(path, about, "Dwell Time")
-    together = int(_number(path, about, "Number of Scans") or 1) if len(tables) == 1 else 1
+    dwell = stated(path, about, "Dwell Time")
+    together = int(stated(path, about, "Number of Scans") or 1) if len(tables) == 1 else 1
     return region(
         path,
         "specs_xy",
@@ -143,8 +143,8 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         units="counts/s" if rate else "counts",
         attrs={
             "photon_energy_eV": photon or None,
-            "pass_energy_eV": _number(path, about, "Pass Energy") or None,
-            "work_function_eV": _number(path, about, "Eff. Workfunction") or None,
+            "pass_energy_eV": stated(path, about, "Pass Energy") or None,
+            "work_function_eV": stated(path, about, "Eff. Workfunction") or None,
             "dwell_time_s": dwell,
             "sweeps": together,
             "sample": about.get("Group", ""),
@@ -155,20 +155,6 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         outer=outer,
         extra=extra,
     )
-
-
-def _number(path: Path, about: dict[str, str], key: str) -> float:
-    """Return a number of the header, 0 where it is absent."""
-    text = about.get(key, "").split()
-    if not text:
-        return 0.0
-    try:
-        value = float(text[0])
-    except ValueError:
-        value = np.nan
-    if not abs(value) < 1e12:
-        raise FormatError(f"{path.name}: {key} is {about[key]!r}, not a number")
-    return value
 
 
 def _kinetic(about: dict[str, str]) -> bool:

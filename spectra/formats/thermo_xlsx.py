@@ -91,7 +91,8 @@ def _sheets(path: Path) -> dict[str, Rows]:
         OSError,
         EOFError,
     ) as e:
-        raise FormatError(f"{path.name}: not a whole workbook ({e}): copy it again") from None
+        said = " ".join(str(e).split())[:120]
+        raise FormatError(f"{path.name}: not a whole workbook ({said}): copy it again") from None
     return sheets
 
 
