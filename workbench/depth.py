@@ -22,6 +22,8 @@ from spectra.techniques._ndp_stopping import ALPHA, TRITON, Ion, Table
 
 from . import depth_matrix as matrix
 from .depth_bands import from_draws, read, systematic, together
+from .depth_drift import errors as shift_errors
+from .depth_drift import inverted as drifting
 from .depth_growth import inverted
 from .depth_matrix import System, Task
 from .depth_sample import sample
@@ -58,7 +60,7 @@ def depth_profile(
     weight: float | Choice = "evidence",
     cells: int = 60,
     background: Literal["none", "constant"] = "constant",
-    shift_keV: float | Literal["fit"] = 0.0,
+    shift_keV: float | Literal["fit", "each"] = 0.0,
     kernels: bool = True,
     tables: bool = False,
     stopping: float = 0.02,
@@ -93,7 +95,8 @@ def depth_profile(
         ``"constant"``: a co-fitted level per spectrum.
     shift_keV : float or str
         Shift of all energies against the matrix, one for the series; ``"fit"`` finds it within
-        40 keV from the edges (a window whose stopping is known to 2 % shifts them by keV).
+        40 keV from the edges (a window whose stopping is known to 2 % shifts them by keV);
+        ``"each"`` then finds one for every spectrum, together with its profile (a drifting scale).
     kernels : bool
         Whether to return the averaging kernels of every spectrum.
     tables : bool
@@ -166,6 +169,10 @@ def depth_profile(
         "in_time": in_time,
     }  # fmt: skip
     task = _task(ds, stack, eye, cells, ions, background)
+    if shift_keV == "each" and (task.grid.growing >= 0 or method == "naive"):
+        raise ModelError(
+            f"{where(ds)}: a shift for each spectrum goes with no growing layer and no naive method"
+        )
     if method == "naive":
         if task.grid.growing >= 0:
             raise ModelError(f"{where(ds)}: method 'naive' takes no layer that grows")
@@ -208,17 +215,24 @@ def _regularised(
     task: Task,
     method: str,
     weight: float | Choice,
-    shift_keV: float | Literal["fit"],
+    shift_keV: float | Literal["fit", "each"],
     tables: bool,
     stopping: float,
     time: Array | None,
     in_time: float | Rule,
 ) -> dict[str, Any]:
     """Invert, and invert again for every systematic error."""
-    finder = _Shift(task, weight) if shift_keV == "fit" else None
+    finder = None if isinstance(shift_keV, (int, float)) else _Shift(task, weight)
     move = finder.move if finder else float(shift_keV)
-    move_error = finder.parabola()[1] if finder else 0.0
-    solved, made = _inverted(task, weight, move)
+    move_error = finder.parabola()[1] if finder and shift_keV == "fit" else 0.0
+    shifts = np.full(task.counts.shape[0], move)
+    each = shift_keV == "each"
+    if each:
+        solved, made, shifts = drifting(
+            task, weight, shifts, keep=time is not None or method == "posterior"
+        )
+    else:
+        solved, made = _inverted(task, weight, move)
     if time is None:
         out = read(solved, made, task.grid)
     else:
@@ -234,9 +248,15 @@ def _regularised(
         out["weight_in_time"] = found
     base = solved.x[:, : task.grid.width.size] * made.unit
     out |= {"shift": move, "shift_stderr": move_error}
+    if each:
+        out |= {"shift": shifts, "shift_stderr": shift_errors(solved, made.penalty)}
 
     def again(kinds: tuple[Ion, ...], at: float, table: Table = "srim_85") -> Array:
-        other, system = _inverted(replace(task, kinds=kinds), solved.weight, at, table)
+        changed = replace(task, kinds=kinds)
+        if each:
+            other, system, _ = drifting(changed, solved.weight, shifts, table, solved)
+        else:
+            other, system = _inverted(changed, solved.weight, at, table)
         return np.asarray(other.x[:, : task.grid.width.size] * system.unit)
 
     moves = systematic(
@@ -246,7 +266,7 @@ def _regularised(
         stopping,
         move,
         move_error,
-        (lambda kinds: finder.parabola(kinds)[0]) if finder else None,
+        (lambda kinds: finder.parabola(kinds)[0]) if finder and not each else None,
     )
     together(out, moves, task.grid, _sums(task))
     if method == "posterior":
@@ -256,7 +276,7 @@ def _regularised(
         from_draws(out, draws, moves, task.grid, _sums(task), _SEED)
         out["weight"] = float(np.median(weights))
     if tables:
-        there = _Shift(task, solved.weight, "srim_95").move if finder else move
+        there = _Shift(task, solved.weight, "srim_95").move if finder and not each else move
         out["systematic"] = again(task.kinds, there, "srim_95") - base
         out["total_systematic"] = out["systematic"] @ task.grid.width
     return out

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from spectra.errors import ModelError
 from spectra.techniques._ndp_response import lithium_per_ug
 from spectra.techniques._ndp_stopping import Table, loss
 
@@ -77,7 +76,7 @@ def inverted(
     Parameters
     ----------
     task : Task
-        With ``grid.growing``; all spectra with the same mask.
+        With ``grid.growing``; all spectra that hold data with the same mask.
     weight : float or str
         Of the penalty.
     move : float
@@ -93,11 +92,7 @@ def inverted(
         so its errors, and those of what lies below, hold the uncertainty of the thickness. And the
         thickness of every spectrum, ug/cm2.
     """
-    if not (task.use == task.use[:1]).all():
-        raise ModelError(
-            "depth_profile: with a layer that grows, all spectra must have the same masked channels"
-        )
-    grown = _growth(task, move, table)
+    grown = _growth(matrix.shared_mask(task), move, table)
     grid = task.grid
     g, most = grid.growing, float(grid.width[grid.growing])
     per_ug = lithium_per_ug(task.stack[int(grid.layer[g])].formula)

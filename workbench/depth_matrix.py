@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -195,6 +195,25 @@ def part(task: Task, pick: npt.NDArray[np.int64]) -> Task:
     )  # fmt: skip
 
 
+def shared_mask(task: Task) -> Task:
+    """Return the task with the one mask of all spectra that hold data, for matrices of its own.
+
+    Raises
+    ------
+    ModelError
+        If masks differ.
+    """
+    holding = task.use[task.use.any(axis=1)]
+    if holding.size == 0:
+        return replace(task, use=np.ones((1, task.use.shape[1]), dtype=bool))
+    if not (holding == holding[:1]).all():
+        raise ModelError(
+            "depth_profile: with a layer that grows or a shift for each spectrum, all spectra must "
+            "have the same masked channels"
+        )
+    return replace(task, use=holding[:1])
+
+
 def most_grown(task: Task) -> float:
     """Return the areal density (ug/cm2) the growing layer would have if it sent every count."""
     layer = next(x for x in task.stack if x.grows and x.species)
@@ -255,7 +274,21 @@ def matrix(
     return np.stack([np.add.reduceat(full * u[:, None], starts, axis=0) for u in patterns])
 
 
-def system(task: Task, cells: Array) -> System:
+def mean_content(task: Task) -> float:
+    """Return the content (nmol/ug) if all counts came from the cells, evenly: the unit of unknowns.
+
+    Unknowns are lithium contents over their mean, so that one weight suits any amount.
+    """
+    net = np.where(task.use, task.counts - task.fixed, 0.0).clip(0).sum()
+    mean = max(float(net), 10.0 * task.counts.shape[0]) / (
+        len(task.kinds) * float(task.per_nmol.sum())
+    )
+    width = task.grid.width
+    free = np.arange(width.size) != task.grid.growing
+    return mean / float(width[free].sum() if free.any() else width.sum())
+
+
+def system(task: Task, cells: Array, unit: float | None = None) -> System:
     """Bin the counts and scale the matrix of `matrix`; append the background's column."""
     starts = _groups(task)
     use, grid = task.use, task.grid
@@ -264,11 +297,7 @@ def system(task: Task, cells: Array) -> System:
     patterns = use[:1] if (use == use[:1]).all() else use
     size = np.add.reduceat(np.where(patterns, np.diff(task.edges), 0.0), starts, axis=1)
     seen = np.broadcast_to(size > 0, y.shape)
-    # Unknowns are lithium contents over their mean, so that one weight suits any amount.
-    net = max(float((y - fixed).clip(0).sum()), 10.0 * y.shape[0])
-    mean = net / (len(task.kinds) * float(task.per_nmol.sum()))
-    free = np.arange(grid.width.size) != grid.growing
-    unit = mean / float(grid.width[free].sum() if free.any() else grid.width.sum())
+    unit = unit or mean_content(task)
     counts = task.per_nmol
     columns = cells * (grid.width * unit)[None, None, :]
     columns = columns * (counts[:, None, None] if np.ptp(counts) else counts[0])

@@ -104,6 +104,7 @@ def solve(
     penalty: Array,
     weight: float,
     rounds: int = 6,
+    model: Array | None = None,
 ) -> Solution:
     """Solve all spectra with one weight of the penalty; Poisson weights follow the model.
 
@@ -116,6 +117,8 @@ def solve(
     weight : float
     rounds : int
         Rounds of reweighting; with weights ``1/model`` the fixed point is the Poisson maximum.
+    model : ndarray, shape (n, bins), optional
+        To start the weights from; by default the counts, smoothed.
 
     Returns
     -------
@@ -130,6 +133,7 @@ def solve(
             penalty,
             weight,
             rounds,
+            None if model is None else model[i : i + _BATCH],
         )
         for i in range(0, counts.shape[0], _BATCH)
     ]
@@ -151,8 +155,9 @@ def _solve(
     penalty: Array,
     weight: float,
     rounds: int,
+    model: Array | None,
 ) -> Solution:
-    model = np.maximum(_smooth(counts), _FLOOR)
+    model = np.maximum(_smooth(counts) if model is None else model, _FLOOR)
     k = matrix.shape[-1]
     across = np.swapaxes(matrix, 1, 2)
     x = np.zeros((counts.shape[0], k))

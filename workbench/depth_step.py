@@ -30,7 +30,9 @@ class Profile(Settings):
     weight: float | Choice = Field("evidence", description="of smoothness, or how to choose it")
     cells: int = Field(60, ge=8, le=200, description="depth cells")
     background: Literal["none", "constant"] = Field("constant", description="co-fitted level")
-    shift_keV: float | Literal["fit"] = Field(0.0, description="common shift of energies, keV")
+    shift_keV: float | Literal["fit", "each"] = Field(
+        0.0, description="shift of energies, keV: a number, one found, or one for each spectrum"
+    )
     kernels: bool = Field(True, description="keep the averaging kernels")
     tables: bool = Field(False, description="invert again with the second table of stopping powers")
     stopping: float = Field(0.02, ge=0, le=0.2, description="standard error of stopping powers")
