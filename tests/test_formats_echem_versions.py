@@ -183,6 +183,23 @@ def test_pec(opened):
     assert ds.attrs["start"].startswith("2019-02-22T16:23:26")
 
 
+def test_signed_currents_are_not_doubted_for_one_word(opened):
+    head = "Test Time (s),Current (A),Voltage (V),Status\n"
+    mixed = (
+        head + "0,0.1,3.0,Charge/Discharge\n1,0.1,3.1,Charge/Discharge\n2,-0.1,3,Charge/Discharge\n"
+    )
+    ds = opened("a.csv", mixed)["cell"]
+    np.testing.assert_allclose(ds.current, [100, 100, -100])
+    assert "current_note" not in ds.attrs
+    steps = mixed.replace("(V),", "(V),Capacity (Ah),").replace(",3.0,", ",3.0,0,")
+    steps = steps.replace(",3.1,", ",3.1,0.002,").replace(",3,", ",3,0.001,")
+    np.testing.assert_allclose(opened("c.csv", steps)["cell"].capacity, [0, 2, 1])
+    opposite = head + "0,-0.1,3.0,Charge\n1,-0.1,3.1,Charge\n2,0.1,3,Discharge\n"
+    ds = opened("b.csv", opposite)["cell"]
+    np.testing.assert_allclose(ds.current, [100, 100, -100])
+    assert "turned" in ds.attrs["current_note"]
+
+
 def test_unsigned_current_takes_its_sign_from_the_counters(opened):
     text = (
         "Test Time (s),Current (A),Voltage (V),Charge Capacity (Ah),Discharge Capacity (Ah)\n"

@@ -52,12 +52,19 @@ def signed(current: Array, state: Array | None, told: dict[str, str]) -> Array:
         if np.nanmin(current, initial=0.0) >= 0.0 and np.nanmax(current, initial=0.0) > 0.0:
             told["current_note"] = "no negative current and no word for it: the sign is as printed"
         return current
+    wrong = {
+        sign: rows
+        for sign in (-1.0, 1.0)
+        if (rows := (state == sign) & np.isfinite(current) & (current != 0.0)).any()
+        and np.median(current[rows]) * sign < 0.0
+    }
+    # Signs as printed are only doubted where there are none, or where both are opposite.
+    if not wrong or (np.any(current < 0.0) and np.any(current > 0.0) and len(wrong) < 2):
+        return current
     current = current.copy()
-    for sign in (-1.0, 1.0):
-        rows = (state == sign) & np.isfinite(current) & (current != 0.0)
-        if rows.any() and np.median(current[rows]) * sign < 0.0:
-            current[rows] *= -1.0
-            told["current_note"] = "signs turned so that charging is positive"
+    for rows in wrong.values():
+        current[rows] *= -1.0
+    told["current_note"] = "signs turned so that charging is positive"
     return current
 
 
@@ -76,8 +83,8 @@ def running(counter: Array) -> Array:
     """
     values = np.abs(_filled(counter))
     step = np.diff(values, prepend=values[:1])
-    # A fall to less than half is a restart and counts from zero; a smaller one is rounding.
-    restart = (step < 0) & (values < 0.5 * (values - step))
+    # A fall by more than 2 % is a restart and counts from zero; a smaller one is rounding.
+    restart = (step < 0) & (values < 0.98 * (values - step))
     return np.cumsum(np.where(step > 0, step, np.where(restart, values, 0.0)))
 
 
@@ -104,11 +111,13 @@ def add_charges(found: Found, table: Table, state: Array | None) -> None:
         return
     step = table.values("step_charge")
     current = found["current"][0] if "current" in found else None
-    sign = state if state is not None else np.sign(current) if current is not None else None
+    sign = np.sign(current) if current is not None else state
     if step is None or sign is None:
         return
     grown = np.diff(running(step), prepend=0.0)
     sign = np.nan_to_num(sign)
+    if state is not None:
+        sign = np.where(sign == 0, state, sign)
     # the charge at the first row of a rest belongs to the step before
     sign = np.where((sign == 0) & (grown > 0), np.roll(sign, 1), sign)
     found["charge_capacity"] = (np.cumsum(np.where(sign > 0, grown, 0.0)), "mAh")
