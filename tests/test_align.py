@@ -97,6 +97,8 @@ def test_stated_moments_put_parts_on_one_clock():
     np.testing.assert_allclose(cell["voltage"], [0.0, 1.0])
     np.testing.assert_allclose(cell["temperature"], [20.0, 21.0])
     assert cell.attrs["start"] == "2023-08-11T11:32:23+00:00"
+    assert "clock_note" not in cell.attrs
+    assert "zone=" in wb.align(spectra, local).attrs["clock_note"]
     late = wb.align(spectra, local, names=["nmr", "cell"], zone="Europe/London", start={"cell": 60})
     assert late["voltage"].values[1] == pytest.approx(2.0 * 3540 / 7200)
     with pytest.raises(OrderError, match="zone 'Moon/Base' is not known"):

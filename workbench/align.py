@@ -111,13 +111,22 @@ def align(
             joined["charge"] = passed
     if zone is not None:
         attrs["zone"] = zone
-        attrs["start"] = str(parts[0].attrs.get("start") or parts[0].attrs.get("started") or "")
+        attrs["start"] = _moment(parts[0])
+    elif on == "time" and len({m for m in map(_moment, parts) if m}) > 1 and not start:
+        attrs["clock_note"] = (
+            "the parts state different starts, but every part's own time 0 was taken as the same "
+            "moment; zone= aligns by what they state"
+        )
     joined.attrs = {"convention": CONVENTION, "parts": " ".join(labels), "history": "", **attrs}
     settings: dict[str, Any] = {"on": on, "names": list(labels), "zone": zone, "area_cm2": area_cm2}
     if start:
         settings["start"] = dict(start)
     settings = {key: value for key, value in settings.items() if value is not None}
     return record(stamp(joined, *parts), "align", settings)
+
+
+def _moment(part: xr.Dataset) -> str:
+    return str(part.attrs.get("start") or part.attrs.get("started") or "")
 
 
 def _filled(joined: xr.Dataset, found: xr.Dataset, label: str) -> xr.Dataset:
