@@ -21,6 +21,7 @@ SAMPLES = [
     ("xps/phi/quantum2000_F1s_survey.spe", "phi_spe", 2),
     ("xps/phi/SnO2_10nm_1.pro", "phi_spe", 4),
     ("xps/phi/BN-BS-1/BN-BS-1 multiplex.txt", "phi_txt", 6),
+    ("xps/phi/BN-BS-1/BN-BS-1 multiplex.ASN", "phi_asn", 6),
     ("xps/phi/phi_pro_ref.nxs", "nexus_nxxps", 4),
     ("xps/scienta/Ag_0001.txt", "scienta_txt", 1),
     ("xps/scienta/Ag_0001Ag__001.ibw", "scienta_ibw", 1),
@@ -143,6 +144,22 @@ def test_phi_spe_equals_the_vendors_own_export(name):
         assert values(theirs)[1].dtype.kind == "i"
         sigma = np.sqrt(np.maximum(values(theirs)[1], 1)) / seconds
         np.testing.assert_allclose(ours["uncertainty"].values, sigma, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["BN-BS-1/BN-BS-1 multiplex", "BN-BS-2/BN-BS-2 MULTIPLEX", "BN-BS-1/BN-BS-1 SURVEY",
+     "BN-BS-2/BN-BS-2 SURVEY"],
+)  # fmt: skip
+def test_phi_asn_holds_the_spectra_of_the_spe(name):
+    document, binary = read(f"xps/phi/{name}.ASN"), read(f"xps/phi/{name}.spe")
+    assert len(document) == len(binary)
+    for (label, ours), (other, theirs) in zip(document.items(), binary.items(), strict=True):
+        assert label == other or label == "Survey"
+        np.testing.assert_allclose(values(ours)[0], values(theirs)[0], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(values(ours)[1], values(theirs)[1], rtol=1e-6)
+        assert ours.attrs["photon_energy_eV"] == 1253.6
+        assert ours.attrs["counting_time_s"] == pytest.approx(theirs.attrs["counting_time_s"])
 
 
 def test_phi_spe_and_profile_equal_the_nexus_decode():

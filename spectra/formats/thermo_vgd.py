@@ -20,7 +20,6 @@ stay counts; uncertainties are those of counting.
 from __future__ import annotations
 
 import datetime
-import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,8 @@ import numpy as np
 
 from ..errors import FormatError
 from ._dataspace import MAX_VALUES, DataSpace, SpaceAxis, spectra
-from .base import Format, Options, Regions, read_bytes
+from ._ole import streams as ole_streams
+from .base import Format, Options, Regions
 
 _MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 _TYPES = {1: "ENERGY", 2: "ANGLE", 3: "X", 4: "Y", 6: "ETCHLEVEL", 8: "ETCHTIME", 10: "POSITION"}
@@ -59,7 +59,7 @@ def sniff(head: bytes, path: Path) -> bool:
 
 def read(path: Path, options: Options) -> Regions:
     """Read the spectrum, depth profile, points or map of a file."""
-    streams = _streams(path)
+    streams = ole_streams(path)
     for name in ("VGData", "VGSpaceAxes", "VGDataAxes"):
         if name not in streams:
             raise FormatError(
@@ -98,22 +98,6 @@ def read(path: Path, options: Options) -> Regions:
     _point_labels(axes, labels)
     space = DataSpace(axes, groups, values.reshape(shape), properties, labels)
     return spectra(path, "thermo_vgd", space)
-
-
-def _streams(path: Path) -> dict[str, bytes]:
-    """Return the streams of the root storage."""
-    import olefile
-
-    raw = read_bytes(path, limit=2 * 1024**3)
-    try:
-        with olefile.OleFileIO(io.BytesIO(raw)) as ole:
-            return {
-                entry[0]: ole.openstream(entry).read() for entry in ole.listdir() if len(entry) == 1
-            }
-    except Exception as error:  # olefile raises a dozen kinds on damaged files
-        raise FormatError(
-            f"{path.name}: the compound file is damaged ({str(error)[:80]}); copy it again"
-        ) from None
 
 
 class _Reader:
