@@ -34,12 +34,19 @@ class Layer(Settings):
     grows: bool = Field(
         False, description="its thickness follows its own fitted lithium (plated lithium)"
     )
+    diffuse: bool = Field(
+        False,
+        description="its lower edge and the widths of both edges are fitted (interdiffusion, "
+        "roughness); a flat plateau between them, tritons only",
+    )
 
     @model_validator(mode="after")
     def _amount(self) -> Layer:
         if not self.name.isidentifier():
             raise ValueError(f"layer name {self.name!r} is not an identifier")
         thick = self.thickness_nm is not None and self.density_g_cm3 is not None
+        if self.grows and self.diffuse:
+            raise ValueError(f"layer {self.name!r}: grows and diffuse exclude each other")
         if self.areal_ug_cm2 is None and not thick and not self.grows:
             raise ValueError(
                 f"layer {self.name!r}: give areal_ug_cm2, or thickness_nm with density_g_cm3"

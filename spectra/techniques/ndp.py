@@ -127,7 +127,14 @@ def propose(
         name = layer.species or layer.name
         if any(c.name == name for c in items):
             name = f"{name}_{layer.name}"
-        if layer.grows:
+        if layer.diffuse and settings.ions != "tritons":
+            raise ModelError(f"{where(ds)}: layer {layer.name!r}: diffuse edges take tritons only")
+        if layer.diffuse and lower:
+            raise ModelError(f"{where(ds)}: layer {layer.name!r}: diffuse edges below a growing "
+                             "layer; use a profile of free shape")  # fmt: skip
+        if layer.diffuse:
+            items.append(_diffuse(settings, i, name, layer.species, step, total))
+        elif layer.grows:
             items.append(_plated(ds, settings, i, name, x, step, total))
             lower = name
         else:
@@ -210,6 +217,75 @@ def _plated(
             "fwhm_low": Param(value=width, vary=False),
         },
     )  # fmt: skip
+
+
+def _diffuse(
+    settings: Model, which: int, name: str, species: str | None, step: float, total: float
+) -> Component:
+    """Return a plateau whose lower edge is free and whose edges may be wider than the detector's.
+
+    An error function in depth stays one in energy where the stopping power changes little across
+    it; widths add in square: ``fwhm^2 = fwhm_instrument^2 + (S fwhm_depth)^2``.
+    """
+    layer = settings.layers[which]
+    ends = np.array([0.0, layer.areal])
+    energy, variance = leaving(settings.layers, which, ends, TRITON, settings.detector)
+    high, low = float(energy[0]), float(energy[1])
+    wide, wider = (2.354820045 * float(np.sqrt(v)) for v in variance)
+    return Component(
+        name=name,
+        species=species,
+        shape="slab",
+        params={
+            "area": Param(value=0.5 * total * step),
+            "high_edge": Param(value=high, expr=f"{high!r} + drift"),
+            "low_edge": Param(value=low, min=max(low - 10 * (high - low), 1.0), max=high),
+            "fwhm_high": Param(value=1.1 * wide, min=wide, max=20 * wide),
+            "fwhm_low": Param(value=1.1 * wider, min=wider, max=20 * wider),
+        },
+    )
+
+
+def diffuse_depth(
+    settings: Model, name: str, high_keV: float, low_keV: float, fwhm_high: float, fwhm_low: float
+) -> tuple[float, float, float]:
+    """Return how thick a fitted diffuse layer is and how diffuse its edges are, ug/cm2.
+
+    Parameters
+    ----------
+    settings : Model
+        The settings it was proposed with.
+    name : str
+        Of the layer in the stack.
+    high_keV, low_keV, fwhm_high, fwhm_low : float
+        Fitted parameters of its component.
+
+    Returns
+    -------
+    thickness, front, back : float
+        Areal density between the edges, and full widths at half maximum of the edges with the
+        instrument's and the straggling's share taken out in square.
+
+    Raises
+    ------
+    ModelError
+        If the stack has no such layer.
+    """
+    which = next((i for i, x in enumerate(settings.layers) if x.name == name), None)
+    if which is None:
+        names = ", ".join(x.name for x in settings.layers)
+        raise ModelError(f"no layer {name!r} in the stack; it has {names}")
+    areal = np.linspace(0.0, 12.0 * settings.layers[which].areal, 2000)
+    energy, variance = leaving(settings.layers, which, areal, TRITON, settings.detector)
+    alive = energy > 0
+    shift = high_keV - float(energy[0])
+    thickness = float(np.interp(-(low_keV - shift), -energy[alive], areal[alive]))
+    slope = np.abs(np.gradient(energy, areal))
+    found = []
+    for at, width in ((0.0, fwhm_high), (thickness, fwhm_low)):
+        own = 2.354820045 * np.sqrt(np.interp(at, areal, variance))
+        found.append(float(np.sqrt(max(width**2 - own**2, 0.0)) / np.interp(at, areal, slope)))
+    return thickness, found[0], found[1]
 
 
 def _column(
