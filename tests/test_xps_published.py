@@ -118,6 +118,14 @@ def test_casaxps_region_and_what_is_absent():
         casaxps_model(wb.open(path, region="N 1s (RW_WS2)"))
 
 
+@pytest.mark.parametrize("shape", ["GL(30)T(1.5)", "DS(0.1,200)", "A(0.1,0.7,20)GL(12)", "LA(x)"])
+def test_casaxps_shapes_without_a_counterpart_are_named(shape):
+    ds = wb.open(data("xps/vamas/kratos_ws2_mos2_casaxps.vms"), region="S 2p (RW_WS2)")
+    stored = ds.attrs["casaxps_model"].replace("GL(30)", shape)
+    with pytest.raises(ModelError, match="no counterpart"):
+        casaxps_model(ds.assign_attrs(casaxps_model=stored))
+
+
 def line(name, at, width, *, lines=(), reach=1.0, mixing=0.3, fwhm=None, area=None):
     return Component(
         name=name,

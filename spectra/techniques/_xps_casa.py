@@ -31,6 +31,9 @@ _COMP = re.compile(
 _REGION = re.compile(rf"^CASA region \(\*(.*?)\*\) \(\*(.*?)\*\) {_NUMBER} {_NUMBER} (.*)$")
 
 
+_SHAPE = re.compile(r"^\s*([A-Za-z]+)\(([-+\d.eE, ]*)\)\s*$")
+
+
 @dataclass(frozen=True)
 class CasaRegion:
     """One region of CasaXPS: name, background, limits as binding energies, further numbers."""
@@ -135,17 +138,29 @@ def casaxps_rows(ds: xr.Dataset) -> list[_Row]:
         words = match.groups()
         fives = [words[2:7], words[7:12], words[12:17]]
         numbers = [(float(a), float(b), float(c), int(d), float(e)) for a, b, c, d, e in fives]
-        shape, _, inside = words[1].partition("(")
-        if shape not in _SHAPES:
+        written = _SHAPE.match(words[1])
+        shape, inside = written.groups() if written else ("", "")
+        if shape not in _SHAPES or not _counts_of(shape, inside):
             raise ModelError(
                 f"{where(ds)}: CasaXPS's line shape {words[1]!r} has no counterpart here; known: "
-                + ", ".join(_SHAPES)
+                + ", ".join(f"{name}(...)" for name in _SHAPES)
             )
-        arguments = tuple(float(w) for w in inside.rstrip(")").split(",") if w.strip())
+        arguments = tuple(float(w) for w in inside.split(","))
         rows.append(_Row(words[0], shape, arguments, *numbers))
     if not rows:
         raise ModelError(f"{where(ds)}: the file holds no CasaXPS components for this region")
     return rows
+
+
+def _counts_of(shape: str, inside: str) -> bool:
+    """Whether a shape has numbers, as many as it may have."""
+    words = inside.split(",")
+    try:
+        [float(w) for w in words]
+    except ValueError:
+        return False
+    most = {"GL": 1, "SGL": 1, "LA": 3, "LF": 5}[shape]
+    return (2 if shape == "LF" else 1) <= len(words) <= most
 
 
 def _identifier(name: str) -> str:
