@@ -127,3 +127,30 @@ def test_two_axes_of_a_cell_are_found_apart(cell):
     assert abs(library.c / library.a - true[2] / true[0]) > 3e-3
     ratio = float((cells["c"] / cells["a"]).mean())
     assert ratio == pytest.approx(true[2] / true[0], abs=4e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lattice", ["common", "each"])
+def test_coverage_of_amounts_and_lattices_over_many_series(lattice):
+    """95 % intervals of amounts and of lattices, over 6 series of 3,072 spectra in all."""
+    inside = total = seen = covered = 0
+    for seed in range(100, 106):
+        ds = simulated(seed, times=32)
+        fit = wb.fit(ds, wb.propose(ds, PHASES, settings={"lattice": lattice}), statistic="poisson")
+        amounts, cells = wb.quantify(fit), edxrd.lattice(fit)
+        truth = ds["truth"].sel(species=amounts["species"])
+        pull = ((amounts["amount"] - truth) / amounts["stderr"]).values
+        inside += int((np.abs(pull) < 1.96).sum())
+        total += pull.size
+        steps = ds.sizes["time"]
+        drift = 3e-4 * np.sin(2 * np.pi * 0.8 * np.arange(steps) / (steps - 1) + 0.4)
+        off = cells["strain"].values - drift[:, None, None]
+        pull = off / cells["strain_stderr"].values
+        clear = (amounts["amount"] > 8.0 * amounts["stderr"]).values & np.isfinite(pull)
+        if lattice == "common":
+            clear &= (np.array(PHASES) == "Li6PS5Cl")[None, None, :]
+        covered += int((np.abs(pull[clear]) < 1.96).sum())
+        seen += int(clear.sum())
+    print(f"{lattice}: amounts {inside / total:.4f}, lattices {covered / seen:.4f} of {seen}")
+    assert 0.93 <= inside / total <= 0.97
+    assert 0.93 <= covered / seen <= 0.97
