@@ -14,6 +14,9 @@ from .base import Settings
 if TYPE_CHECKING:
     from references import CoreLevel, Line
 
+_KNOWN = ("pseudo_voigt", "gl_product", "gaussian", "voigt", "doniach_sunjic")
+"""Shapes of the library that lines can be made of here."""
+
 _ASYMMETRY = (0.1, 0.0, 0.35)
 """Start and bounds of an asymmetry the library does not state (metals: 0.02 to 0.25)."""
 
@@ -88,10 +91,11 @@ class Model(Settings):
 
 def shape_of(line: Line, settings: Model) -> str:
     """Return the name in ``SHAPES`` of a line's shape."""
-    kind = line.shape if settings.shape == "library" else settings.shape
-    return {"doniach_sunjic": "doniach_sunjic_gaussian", "tailed": "pseudo_voigt_tail"}.get(
-        kind, kind
-    )
+    kind: str = settings.shape
+    if kind == "library":
+        kind = line.shape if line.shape in _KNOWN else "pseudo_voigt"
+    names = {"doniach_sunjic": "doniach_sunjic_gaussian", "tailed": "pseudo_voigt_tail"}
+    return names.get(kind, kind)
 
 
 def lead_of(name: str, shape: str) -> str:
