@@ -11,6 +11,7 @@ import workbench as wb
 from spectra.component import Component, Components, Param, doublet
 from spectra.errors import CalibrationError, ModelError
 from spectra.shapes import SHAPES
+from spectra.techniques._xps_calibrate import strongest_line
 from spectra.techniques._xps_casa import casaxps_region, casaxps_rows
 from spectra.techniques._xps_depth import sputtered_depth
 from spectra.techniques._xps_lines import shirley_steps
@@ -367,3 +368,34 @@ def test_silvers_weak_edge_at_153_eV_is_refused_not_guessed():
     for near, window in ((0.0, 1.5), (1.5, 1.5), (1.5, 1.0), (2.5, 1.0)):
         with pytest.raises(CalibrationError, match="no clear Fermi edge"):
             wb.calibrate(ds, "fermi_edge", near=near, window=window)
+
+
+def test_platinums_asymmetry_is_the_one_of_the_literature():
+    # The same counts with a Doniach-Sunjic doublet on its own Shirley step: S. Hufner, G. K.
+    # Wertheim, Phys. Rev. B 11 (1975) 678 find an asymmetry of 0.19 for Pt 4f.
+    ds = wb.open(data("xps/thermo/Pt4f.vms"))
+    ds = wb.select(ds, {"binding_energy": (66, 82)})
+    metal = Component(
+        name="Pt",
+        shape="doniach_sunjic_gaussian",
+        params={
+            "area": Param(value=1e4, min=0.0),
+            "center": Param(value=71.0, min=70.0, max=72.0),
+            "fwhm_lorentzian": Param(value=0.4, min=0.05, max=1.5),
+            "fwhm_gaussian": Param(value=0.8, min=0.1, max=2.0),
+            "asymmetry": Param(value=0.1, min=0.0, max=0.35),
+        },
+        lines=doublet(3.33, 0.75),
+    )
+    comps = with_active_background(Components([metal]), ds, 66.0)
+    value = wb.fit(ds, comps)["value"].to_series()
+    skew, gauss = value["Pt.asymmetry"], value["Pt.fwhm_gaussian"]
+    assert skew == pytest.approx(0.19, abs=0.03)
+    assert value["Pt.fwhm_lorentzian"] == pytest.approx(0.36, abs=0.06)
+    # the maximum, by the formula that puts metals at the library's energies
+    lead = skew * (1 + 0.4 * skew) * (0.535 * gauss + 0.25 * value["Pt.fwhm_lorentzian"])
+    near = (ds["binding_energy"].values > 68) & (ds["binding_energy"].values < 73)
+    top, _ = strongest_line(
+        ds["binding_energy"].values[near], ds["intensity"].values[near].astype(float)
+    )
+    assert value["Pt.center"] + lead == pytest.approx(top, abs=0.02)
