@@ -1,8 +1,8 @@
 """Horiba LabSpec 6 ``.xml``: the tree of a LabSpec document as nested ``LSX`` elements.
 
 ``LSX_Tree`` holds the header, ``LSX_Matrix`` one ``LSX_Row`` per spectrum. The list of axes
-(ID ``0x7B697861``) numbers them: 0 intensity, 1 spectral, then ``X``, ``Y``, ``Z`` or ``Time``; each
-has a type (``0x6D707974``), a unit (``0x7C696E75``) and its values (``0x7D6CD4DB``). Rows run with
+(ID ``0x7B697861``) numbers them: 0 intensity, 1 spectral, then ``X``, ``Y``, ``Z`` or ``Time``;
+each has a type (``0x6D707974``), a unit (``0x7C696E75``) and its values (``0x7D6CD4DB``). Rows run with
 axis 2 fastest. The record list (``0x8716361``) holds the acquisition's entries: name
 (``0x6D6D616E``), value (``0x7D6C61DB``) and, for wheels, the exact number (``0x8736F70``).
 
