@@ -170,6 +170,7 @@ def test_decimal_commas_padding_and_rates(tmp_path):
     ds = formats.read(path)["S 2p"]
     assert ds["intensity"].attrs["units"] == "counts/s"
     np.testing.assert_allclose(ds["intensity"].values[::-1], counts() / 5.0)
+    assert "uncertainty" not in ds  # 0.2 s and 5 scans: not whole counts
     assert ds.attrs["photon_energy_eV"] == PHOTON
 
 
@@ -185,3 +186,11 @@ def test_what_shortens_blocks_is_refused_in_words(tmp_path):
     cut.write_bytes(cut.read_bytes()[:-120])
     with pytest.raises(FormatError, match="truncated"):
         formats.read(cut)
+
+
+def test_rates_of_whole_counts_carry_the_counting_error(tmp_path):
+    y = counts()
+    path = vamas(tmp_path / "a.vms", [block(y / 1.0, unit="c/s")])  # 0.2 s, 5 scans: 1 s
+    ds = formats.read(path)["S 2p"]
+    assert ds["intensity"].attrs["units"] == "counts/s"
+    np.testing.assert_allclose(ds["uncertainty"].values[::-1], np.sqrt(y))

@@ -31,7 +31,7 @@ import xarray as xr
 
 from ..convention import spectrum
 from ..errors import ConventionError, FormatError
-from ._xps import unknown, with_reference_lines
+from ._xps import counted, unknown, with_reference_lines
 from .base import Format, Options, Regions, read_bytes, source
 
 _IDENTIFIER = "VAMAS Surface Chemical Analysis Standard Data Transfer Format 1988 May 4"
@@ -387,7 +387,7 @@ def _spectrum(path: Path, header: _Header, blocks: list[_Block], name: str) -> x
     if shift:
         attrs["casaxps_shift_eV"] = shift
     try:
-        return spectrum(
+        ds = spectrum(
             y if outer else y[0],
             _energies(first),
             technique="xps",
@@ -400,6 +400,12 @@ def _spectrum(path: Path, header: _Header, blocks: list[_Block], name: str) -> x
         )
     except ConventionError as error:
         raise FormatError(f"{place}: {error}") from None
+    seconds = first.dwell * first.scans
+    if per_second and 0.0 < seconds < 1e9 and counted(y, seconds):
+        sigma = np.sqrt(np.maximum(ds["intensity"].values * seconds, 1.0)) / seconds
+        attrs = {"units": "counts/s", "origin": "counting"}
+        ds["uncertainty"] = (ds["intensity"].dims, sigma, attrs)
+    return ds
 
 
 def _casaxps_shift(comments: list[str]) -> float:
