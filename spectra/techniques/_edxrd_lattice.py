@@ -37,7 +37,8 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
     xr.Dataset
         ``a``, ``b``, ``c`` with ``a_stderr`` ... in angstrom and ``strain``, ``strain_stderr``
         (against the library cell: the third root of the volume) on ``(*outer, species)``. NaN where
-        the area is below three of its standard errors: what is not there has no lattice.
+        the area is below three of its standard errors, and where the fit ended at a bound: what
+        is not there has no lattice.
         ``strain_systematic``: what the angle's error of the calibration adds to all values alike.
         ``strain_stderr_calibration``, ``a_stderr_calibration`` ... (species): what scale and angle
         together add, correlated as they are, where the calibration carries its covariance.
@@ -65,6 +66,7 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         start.append(axis_factors(c, components, fit.attrs, library))
         true = float(np.prod(start[-1])) ** (1.0 / 3.0) * c.params["center"].value
         seen = fit["value"].values[..., area] > 3.0 * fit["stderr"].values[..., area]
+        seen &= ~at_bound(fit, "strain" if "strain" in names else f"{c.name}.center")
         strain.append(np.where(seen, true / found - 1.0, np.nan))
         error.append(np.where(seen, fit["stderr"].values[..., k] / found, np.nan))
     dims = (*outer, "species")
@@ -87,6 +89,15 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         out[axis] = (dims, cell * (1.0 + e), {"units": "angstrom"})
         out[f"{axis}_stderr"] = (dims, cell * s, {"units": "angstrom"})
     return with_calibration_error(out, phases, fit.attrs)
+
+
+def at_bound(fit: xr.Dataset, param: str) -> npt.NDArray[np.bool_]:
+    """Return where a parameter ended at one of its bounds."""
+    meanings = str(fit["flag"].attrs["flag_meanings"]).split()
+    values = np.asarray(fit["flag"].attrs["flag_values"])
+    codes = [int(v) for v, m in zip(values, meanings, strict=True) if m in ("at_min", "at_max")]
+    names = [str(p) for p in fit["param"].values]
+    return np.asarray(np.isin(fit["flag"].values[..., names.index(param)], codes))
 
 
 def axis_factors(
