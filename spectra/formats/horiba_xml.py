@@ -2,8 +2,8 @@
 
 ``LSX_Tree`` holds the header, ``LSX_Matrix`` one ``LSX_Row`` per spectrum. The list of axes
 (ID ``0x7B697861``) numbers them: 0 intensity, 1 spectral, then ``X``, ``Y``, ``Z`` or ``Time``;
-each has a type (``0x6D707974``), a unit (``0x7C696E75``) and its values (``0x7D6CD4DB``). Rows run with
-axis 2 fastest. The record list (``0x8716361``) holds the acquisition's entries: name
+each has a type (``0x6D707974``), a unit (``0x7C696E75``) and its values (``0x7D6CD4DB``). Rows run
+with axis 2 fastest. The record list (``0x8716361``) holds the acquisition's entries: name
 (``0x6D6D616E``), value (``0x7D6C61DB``) and, for wheels, the exact number (``0x8736F70``).
 
 Units: intensity ``Cnt`` or ``Cnt/sec``, axis 1/cm or nm (stays a wavelength), stage um.
