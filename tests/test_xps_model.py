@@ -117,6 +117,26 @@ def test_core_levels_that_nothing_links_lie_off_within_bounds_and_say_so():
     assert "fitted" in said
 
 
+def test_four_core_levels_of_one_sample_tied_by_stoichiometry():
+    # S 2p, P 2p, Cl 2p and Li 1s of five species, the last level crowded and weak.
+    from workbench.simulate import simulate
+
+    region_of_all = "S 2p + P 2p + Cl 2p + Li 1s"
+    ds = simulate("xps", settings={"region": region_of_all, "counts": 8000.0}, seed=0)
+    species = ["Li6PS5Cl", "Li2S", "Li3P", "LiCl", "Li"]
+    comps = wb.propose(ds, species=species, settings={"tie_levels": True})
+    # the shift is of the strongest level; LiCl's chlorine is tied to its lithium
+    assert comps["Li6PS5Cl_S2p"].params["center"].expr == "161.6 + shift"
+    assert {k for k in comps.common if k.startswith("offset")} >= {"offset_P_2p"}
+    fit = wb.fit(ds, comps, statistic="poisson")
+    amounts = wb.quantify(fit)
+    truth = ds["truth"].sel(species=amounts["species"].values)
+    pull = ((amounts["amount"] - truth) / amounts["stderr"]).values
+    assert np.all(np.abs(pull.mean(axis=0)) < 0.6)
+    assert np.all(np.abs(pull.std(axis=0) - 1.0) < 0.25)
+    assert "fitted" in amounts.attrs["note"]
+
+
 def test_two_domains_are_not_linked():
     ds = region(np.full(120, 100), np.arange(156.0, 168.0, 0.1))
     comps = wb.propose(ds, species=["PS4_glass", "Li2S"], settings={"second_domain": ["Li2S"]})

@@ -34,11 +34,6 @@ class Placed:
     shift: str
     lead: str = ""
 
-    @property
-    def level_key(self) -> str:
-        """The core level as part of a parameter's name."""
-        return self.line.transition.replace(" ", "_")
-
 
 @dataclass(frozen=True)
 class Link:
@@ -108,7 +103,9 @@ def centers(
     """
     known = links(placed, library)
     common: dict[str, Param] = {}
-    moved = _offset_levels(placed, known, common) if offsets and positions == "common" else {}
+    moved = (
+        _offset_levels(placed, known, library, common) if offsets and positions == "common" else {}
+    )
     held = _best_known(placed)
     result: dict[str, Param] = {}
     for start in _anchors(placed, known):
@@ -177,43 +174,37 @@ def _anchors(placed: Sequence[Placed], known: Sequence[Link]) -> list[Placed]:
 
 
 def _offset_levels(
-    placed: Sequence[Placed], known: Sequence[Link], common: dict[str, Param]
+    placed: Sequence[Placed], known: Sequence[Link], library: Library, common: dict[str, Param]
 ) -> dict[str, str]:
-    """Give a common offset to each core level that no difference links to the first one.
+    """Give an offset to each group of core levels that no difference links to the first one.
 
-    The first level is the one with most lines (then the lowest in energy), whatever the order of
-    the species.
+    The first level is the one that should be strongest (atoms times sensitivity), whatever the
+    order of the species: the shift is found best there.
     """
     levels = dict.fromkeys(p.line.transition for p in placed)
     if len(levels) < 2:
         return {}
-    rank = {
-        level: (
-            -sum(p.line.transition == level for p in placed),
-            min(p.line.value for p in placed if p.line.transition == level),
-        )
-        for level in levels
-    }
-    linked = {min(levels, key=lambda k: rank[k])}
-    while True:
-        more = {
-            level
-            for link in known
-            for level in (link.one.line.transition, link.two.line.transition)
-            if {link.one.line.transition, link.two.line.transition} & linked
-        }
-        if more <= linked:
-            break
-        linked |= more
-    moved = {}
+    rank = {}
     for level in levels:
-        if level in linked:
+        factors = library.core_level(level).rsf.values()
+        strength = next(iter(factors), 1.0)
+        mine = [p.line for p in placed if p.line.transition == level]
+        rank[level] = (-strength * sum(i.count or 1.0 for i in mine), min(i.value for i in mine))
+    group = {level: {level} for level in levels}
+    for link in known:
+        both = group[link.one.line.transition] | group[link.two.line.transition]
+        for level in both:
+            group[level] = both
+    first = min(levels, key=lambda k: rank[k])
+    moved: dict[str, str] = {}
+    for level in sorted(levels, key=lambda k: rank[k]):
+        if level in moved or first in group[level]:
             continue
-        mine = [p for p in placed if p.line.transition == level]
-        limit = max(LEAST_OFFSET, *(0.5 * (p.line.high - p.line.low) for p in mine))
-        name = f"offset_{mine[0].level_key}"
+        here = [p for p in placed if p.line.transition in group[level]]
+        limit = max(LEAST_OFFSET, *(0.5 * (p.line.high - p.line.low) for p in here))
+        name = f"offset_{level.replace(' ', '_')}"
         common[name] = Param(value=0.0, min=-limit, max=limit)
-        moved[level] = name
+        moved |= dict.fromkeys(group[level], name)
     return moved
 
 
