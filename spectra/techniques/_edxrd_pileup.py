@@ -147,7 +147,7 @@ def pile_up(ds: xr.Dataset, settings: PileUp) -> xr.Dataset:
         time = np.full(len(counts), settings.resolving_us)
     else:
         part = _range(x, settings.low_keV, settings.high_keV)
-        share, error = amplitudes(x, counts, pairs, Detector.of(ds.attrs), part)
+        share, error = amplitudes(x, counts, pairs, Detector.of(ds.attrs), part, 0.3)
         # first order in the rate; a share is divided by the rate to give a time
         with np.errstate(divide="ignore", invalid="ignore"):
             each = np.where(rate > 0.0, share / rate * 1e6, np.nan)
@@ -196,7 +196,7 @@ def escape(ds: xr.Dataset, settings: Escape) -> xr.Dataset:
     total = np.nan_to_num(ds["intensity"].values.astype(float)).reshape(-1, x.size).sum(axis=0)
     one = total[None, :]
     part = _range(x, settings.low_keV, settings.high_keV)
-    value, error = amplitudes(x, one, escaped(x, one), Detector.of(ds.attrs), part)
+    value, error = amplitudes(x, one, escaped(x, one), Detector.of(ds.attrs), part, 3.0)
     if not error[0] < 0.5:
         raise CalibrationError(
             f"{where(ds)}: escape lines are not clear of the noise (factor {value[0]:.2f} +- "
@@ -238,6 +238,7 @@ def amplitudes(
     template: Array,
     detector: Detector,
     part: npt.NDArray[np.bool_],
+    limit: float,
 ) -> tuple[Array, Array]:
     """Find how much of a template each spectrum holds, from the template's own lines.
 
@@ -254,6 +255,8 @@ def amplitudes(
     detector : Detector
     part : ndarray of bool
         Channels to use.
+    limit : float
+        Amount that is out of the question.
 
     Returns
     -------
@@ -267,7 +270,15 @@ def amplitudes(
     top = (made[1:-1] > made[:-2]) & (made[1:-1] >= made[2:]) & part[1:-1]
     places = np.flatnonzero(top) + 1
     # those that a tenth of the template would show clearly, the clearest first
-    _, variance = response(total, width)
+    seen, variance = response(total, width)
+    # a peak where the template has one may be the template's, unless it is far too strong for it
+    own = [
+        k
+        for k in own
+        if seen[k] > limit * made[k]
+        or not places.size
+        or np.min(np.abs(places - k)) > 0.7 * width[k]
+    ]
     clear = made[places] / np.sqrt(variance[places])
     places = places[np.argsort(-clear)][:60]
     windows = [w for k in places if (w := _window(x, int(k), own, width, part)) is not None]
