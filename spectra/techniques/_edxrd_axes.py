@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ._edxrd_physics import PhaseLines
+from ._edxrd_physics import HC, PhaseLines
 from ._edxrd_strains import linear
 
 if TYPE_CHECKING:
@@ -117,3 +117,68 @@ def split_axes(
         return None
     after, _ = chi2(curve(f))
     return f if before - after > _GAIN else None
+
+
+def cell_of_lines(
+    energy: npt.ArrayLike,
+    hkl: npt.ArrayLike,
+    two_theta_deg: float,
+    system: str,
+    weight: npt.ArrayLike | None = None,
+) -> dict[str, float]:
+    """Return the cell from energies of indexed lines, by least squares of their relative errors.
+
+    For lines fitted elsewhere (peak tables of a beamline). ``1 / d^2`` is linear in ``1 / a^2`` ...
+
+    Parameters
+    ----------
+    energy : array_like, shape (n,)
+        keV.
+    hkl : array_like, shape (n, 3)
+    two_theta_deg : float
+    system : {"cubic", "tetragonal", "hexagonal", "orthorhombic"}
+    weight : array_like, optional
+        Of each line; equal by default. Beamline tables often give errors far below the scatter.
+
+    Returns
+    -------
+    dict
+        ``a``, ``b``, ``c`` where the system has them, ``<axis>_stderr`` from the scatter (NaN
+        without more lines than axes), and ``scatter``: root mean square of dE / E.
+
+    Raises
+    ------
+    ModelError
+        For another system, or fewer lines than axes.
+    """
+    from ..errors import ModelError
+
+    e = np.asarray(energy, float)
+    h, k, j = np.asarray(hkl, float).T
+    forms = {
+        "cubic": {"a": h * h + k * k + j * j},
+        "tetragonal": {"a": h * h + k * k, "c": j * j},
+        "hexagonal": {"a": 4.0 / 3.0 * (h * h + h * k + k * k), "c": j * j},
+        "orthorhombic": {"a": h * h, "b": k * k, "c": j * j},
+    }
+    if system not in forms:
+        raise ModelError(f"cell_of_lines: system {system!r}: allowed: {', '.join(forms)}")
+    axes = list(forms[system])
+    if e.size < len(axes):
+        raise ModelError(f"cell_of_lines: {e.size} lines cannot give {len(axes)} axes")
+    matrix = np.stack([forms[system][axis] for axis in axes], axis=1)
+    root = np.sqrt(np.ones(e.size) if weight is None else np.asarray(weight, float))
+    inverse_d2 = (2.0 * np.sin(np.radians(two_theta_deg) / 2.0) * e / HC) ** 2
+    # relative errors of 1/d^2 are twice those of the energy
+    scaled = matrix / inverse_d2[:, None] * root[:, None]
+    found, *_ = np.linalg.lstsq(scaled, root, rcond=None)
+    relative = (matrix @ found / inverse_d2 - 1.0) / 2.0
+    free = e.size - len(axes)
+    variance = float(np.sum((2.0 * root * relative) ** 2) / free) if free else float("nan")
+    covar = variance * np.linalg.pinv(scaled.T @ scaled)
+    out = {"scatter": float(np.sqrt(np.mean(relative**2)))}
+    for i, axis in enumerate(axes):
+        length = float(found[i] ** -0.5)
+        out[axis] = length
+        out[f"{axis}_stderr"] = float(0.5 * length * np.sqrt(covar[i, i]) / found[i])
+    return out

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..component import Component, Components
 from ..errors import ModelError
+from ._edxrd_axes import cell_of_lines
 from ._edxrd_calibrate import Known, Sources, StandardPowder, known, sources, standard
 from ._edxrd_correct import DeadTime, Mask, dead_time, mask
 from ._edxrd_elements import SumElements, element, sum_elements
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TECHNIQUE",
     "broadening",
+    "cell_of_lines",
     "element",
     "flatness",
     "incident_of",
