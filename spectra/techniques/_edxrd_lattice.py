@@ -23,7 +23,8 @@ Array = npt.NDArray[np.float64]
 def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
     """Return lattice parameters of every phase from the fitted line positions.
 
-    ``a = a_start E_start / E_fitted``, one factor for all axes of a cell. Where the data told axes
+    ``a = a_start E_start / E_fitted``, one factor for all axes of a cell, but with
+    ``lattice="axes"`` each axis by itself. Where the data told axes
     apart, `propose` found their ratio on the spectra with most of the phase and kept it.
 
     Parameters
@@ -67,8 +68,11 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
         true = float(np.prod(start[-1])) ** (1.0 / 3.0) * c.params["center"].value
         seen = fit["value"].values[..., area] > 3.0 * fit["stderr"].values[..., area]
         seen &= ~at_bound(fit, "strain" if "strain" in names else f"{c.name}.center")
-        strain.append(np.where(seen, true / found - 1.0, np.nan))
-        error.append(np.where(seen, fit["stderr"].values[..., k] / found, np.nan))
+        moves = true / found - 1.0, fit["stderr"].values[..., k] / found
+        if own_axes(c.name, names):
+            moves = _mean_strain(fit, c.name, names, start[-1])
+        strain.append(np.where(seen, moves[0], np.nan))
+        error.append(np.where(seen, moves[1], np.nan))
     dims = (*outer, "species")
     e, s = np.stack(strain, -1), np.stack(error, -1)
     out = xr.Dataset(
@@ -85,10 +89,41 @@ def lattice(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
     whole = np.prod(start, axis=1) ** (1.0 / 3.0)
     for i, axis in enumerate("abc"):
         cell = np.array([getattr(structure_data(str(c.species), library), axis) for c in phases])
-        cell = cell * np.array(start)[:, i] / whole
-        out[axis] = (dims, cell * (1.0 + e), {"units": "angstrom"})
-        out[f"{axis}_stderr"] = (dims, cell * s, {"units": "angstrom"})
+        first = cell * np.array(start)[:, i]
+        length, wrong = first / whole * (1.0 + e), first / whole * s
+        for n, c in enumerate(phases):
+            free = own_axes(c.name, names)
+            if free:
+                k = names.index(free[axis])
+                there = np.isfinite(e[..., n]) & ~at_bound(fit, free[axis])
+                moved = first[n] * (1.0 + fit["value"].values[..., k])
+                length[..., n] = np.where(there, moved, np.nan)
+                wrong[..., n] = np.where(there, first[n] * fit["stderr"].values[..., k], np.nan)
+        out[axis] = (dims, length, {"units": "angstrom"})
+        out[f"{axis}_stderr"] = (dims, wrong, {"units": "angstrom"})
     return with_calibration_error(out, phases, fit.attrs)
+
+
+def own_axes(phase: str, names: list[str]) -> dict[str, str]:
+    """Return the strain parameter of each axis where axes move apart; empty where they do not."""
+    found = {axis: f"{phase}_strain_{axis}" for axis in "abc" if f"{phase}_strain_{axis}" in names}
+    return {axis: found.get(axis, found["a"]) for axis in "abc"} if found else {}
+
+
+def _mean_strain(
+    fit: xr.Dataset, phase: str, names: list[str], start: tuple[float, float, float]
+) -> tuple[Array, Array]:
+    """Return a third of the relative change of volume against the library, with its error."""
+    index = [names.index(p) for p in own_axes(phase, names).values()]
+    value = float(np.prod(start)) ** (1.0 / 3.0) * (
+        1.0 + fit["value"].values[..., index].mean(axis=-1)
+    )
+    if "covar" in fit:
+        covar = fit["covar"].values[..., np.array(index)[:, None], np.array(index)].astype(float)
+        variance = covar.sum(axis=(-1, -2)) / 9.0
+    else:
+        variance = (fit["stderr"].values[..., index] ** 2).sum(axis=-1) / 9.0
+    return value - 1.0, np.sqrt(np.maximum(variance, 0.0))
 
 
 def at_bound(fit: xr.Dataset, param: str) -> npt.NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from ..component import Component, Components, Curve, Param, SubLine
 from ..convention import where
 from ..errors import CalibrationError, ModelError
+from ._edxrd_apart import apart
 from ._edxrd_axes import axes_of, moved, split_axes
 from ._edxrd_axis import channel_width
 from ._edxrd_cells import Start, refined, spectra_of, strongest
@@ -44,10 +45,10 @@ class Model(Settings):
         description="intensities: all lines of a phase tied by j|F|^2, incident spectrum and cell; "
         "pawley: every line has an area of its own, positions follow the cell",
     )
-    lattice: Literal["common", "each", "fixed"] = Field(
+    lattice: Literal["common", "each", "axes", "fixed"] = Field(
         "common",
         description="common: one strain for all phases (also takes up a drift of the angle); each: "
-        "one lattice per phase; fixed: library cells",
+        "one strain per phase; axes: each axis of a cell by itself; fixed: library cells",
     )
     cells: Literal["refined", "library"] = Field(
         "refined",
@@ -185,6 +186,7 @@ def propose(
     items += _fluorescence(ds, x, detector, settings)
     items += background(x, settings.background)
     made = Components(items, common)
+    lines_used, starts = dict(table), dict[str, Start]()
     if settings.cells == "refined" and settings.mode == "intensities":
         shared, reach = settings.lattice == "common", settings.strain_range
         found = refined(ds, made, reach, common=shared)
@@ -196,11 +198,15 @@ def propose(
             ]
             made = Components(items, made.common)
             found = refined(ds, made, reach, common=shared)
+            lines_used |= {name: lines for name, (lines, _) in split.items()}
+        starts = found
         for name, (_, factors) in split.items():
             for axis, value in factors.items():
                 common[f"{name}_axis_{axis}"] = Param(value=value / found[name].factor, vary=False)
         made = _moved(Components(made.items, {**made.common, **common}), found, settings)
     made = started(ds, made)
+    if settings.lattice == "axes" and settings.mode == "intensities":
+        return _apart(ds, made, lines_used, starts, library, detector, settings)
     kind = settings.widths
     if settings.mode == "intensities" and kind != "fixed" and kind != "free":
         made = broadened(made, detector, kind)
@@ -248,6 +254,41 @@ def _split(
     return out
 
 
+def _apart(
+    ds: xr.Dataset,
+    components: Components,
+    used: dict[str, PhaseLines],
+    starts: dict[str, Start],
+    library: Library,
+    detector: Detector,
+    settings: Model,
+) -> Components:
+    """Give every axis of a phase a strain of its own."""
+    if settings.widths != "fixed":
+        raise ModelError("propose edxrd: lattice='axes' needs widths='fixed'; fit one, then other")
+    items: list[Component] = []
+    common = dict(components.common)
+    r = settings.strain_range
+    for c in components:
+        axes, share = (
+            axes_of(c.name, used[c.name].hkl, library) if c.name in used else ((), np.zeros((0, 0)))
+        )
+        if len(axes) < 2:
+            items.append(c)
+            continue
+        lines = used[c.name]
+        energy, strength, parent = with_escape(lines.energy, lines.strength, detector)
+        area = strength * channel_width(ds, energy)
+        keep = (energy > 1.0) & (area > 1e-6 * area.max())
+        start = starts.get(c.name)
+        if start is None or settings.bounds == "range":
+            start = Start(1.0, -r, r)
+        parts, own = apart(c, share[parent[keep]], axes, start)
+        items += parts
+        common |= own
+    return Components(items, common)
+
+
 def placed(lines: PhaseLines, energy: Array) -> PhaseLines:
     """Return the lines with other energies."""
     return replace(lines, energy=energy, d=lines.d * lines.energy / energy)
@@ -261,7 +302,7 @@ def _moved(components: Components, starts: dict[str, Start], settings: Model) ->
         if start is not None:
             place = c.params["center"].value * start.factor
             center = _center(place, settings)
-            if settings.lattice == "each" and settings.bounds == "data":
+            if settings.lattice in ("each", "axes") and settings.bounds == "data":
                 center = Param(
                     value=place, min=place * (1 + start.low), max=place * (1 + start.high)
                 )
@@ -303,7 +344,7 @@ def _center(reference: float, settings: Model) -> Param:
     if settings.lattice == "common":
         # energy times lattice parameter is constant; to first order in the strain
         return Param(value=reference, expr=f"{reference!r} * (1 - strain)")
-    if settings.lattice == "each":
+    if settings.lattice in ("each", "axes"):
         return Param(value=reference, min=reference * (1 - r), max=reference * (1 + r))
     return Param(value=reference, vary=False)
 
