@@ -1,9 +1,10 @@
 """Igor binary waves (.ibw, version 5) written by Scienta SES, read with the package igor2.
 
 Dimension 0 is the energy (``sfB + n sfA``; its unit text says binding or kinetic), dimension 1 if
-there is one the angle or position. The wave's note holds SES's fields, as in the text export
-(`scienta_txt`). Waves of other programs (no ``[SES]`` note) are refused. igor2 reads all numeric
-types right; it does not check lengths, so that a cut file is caught here.
+there is one the angle or position, dimension 2 the points of a run (``scan``). The wave's note holds
+SES's fields, as in the text export (`scienta_txt`). Waves of other programs (no ``[SES]`` note) are
+refused. igor2 reads all numeric types right; it does not check lengths, so that a cut file is
+caught here.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ def read(path: Path, options: Options) -> Regions:
     scale = [float(v) for v in header["sfA"]], [float(v) for v in header["sfB"]]
     energy = scale[1][0] + scale[0][0] * np.arange(data.shape[0])
     rows = data[None, :] if data.ndim == 1 else data.T
-    if rows.ndim != 2:
-        raise FormatError(f"{path.name}: {data.ndim} dimensions; one or two are allowed")
+    if data.ndim > 3:
+        raise FormatError(f"{path.name}: {data.ndim} dimensions; three are the most")
     along = None
-    if data.ndim == 2:
+    if data.ndim >= 2:
         along = [scale[1][1] + scale[0][1] * k for k in range(data.shape[1])]
     name = region_name(info.get("Region Name", "") or path.stem)
     info["Energy Axis"] = units or info.get("Energy Scale", "")

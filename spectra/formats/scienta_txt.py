@@ -1,7 +1,8 @@
 """Scienta SES text export: ``[Info]``, then ``[Region n]``, ``[Info n]``, ``[Data n]`` per region.
 
 ``[Region]`` names the dimensions with their scales; the first column of ``[Data]`` is dimension 1
-again, the others are the values along dimension 2 (angle or position). ``Energy Scale`` in
+again, the others are the values along dimension 2 (angle or position); with a third dimension there
+is a ``[Data n:k]`` for each of its points, kept as ``scan``. ``Energy Scale`` in
 ``[Info]`` says whether dimension 1 is a kinetic or a binding energy; ``Excitation Energy`` turns
 one into the other. Intensities are kept; with ``DetectorMode=ADC`` they are arbitrary units, else
 counts where they are whole. Uncertainties: only those of counting, for counts.
@@ -36,28 +37,37 @@ def read(path: Path, options: Options) -> Regions:
     for number in numbers:
         about = fields(sections.get(f"Region {number}", []))
         info = fields(sections.get(f"Info {number}", []))
-        data = sections.get(f"Data {number}")
-        if data is None:
+        names = [f"Data {number}"]
+        if names[0] not in sections:  # a third dimension: [Data n:1], [Data n:2] ...
+            names = [n for n in sections if re.fullmatch(rf"Data {number}:\d+", n)]
+        if not names:
             raise FormatError(f"{path.name}: no [Data {number}]: the file is truncated")
         name = unique(region_name(about.get("Region Name", f"region {number}")), regions)
-        table = _table(path, data)
+        tables = [_table(path, sections[n]) for n in names]
+        table = tables[0]
         size = int(stated(path, about, "Dimension 1 size"))
-        if size and len(table) != size:
+        depth = int(stated(path, about, "Dimension 3 size"))
+        if (size and len(table) != size) or any(t.shape != table.shape for t in tables):
             raise FormatError(
-                f"{path.name}, region {name!r}: {len(table)} rows of {size}: the file is "
+                f"{path.name}, region {name!r}: {min(len(t) for t in tables)} rows of {size}: the "
+                "file is truncated; export it again"
+            )
+        if depth and len(tables) != depth:
+            raise FormatError(
+                f"{path.name}, region {name!r}: {len(tables)} parts of {depth}: the file is "
                 "truncated; export it again"
             )
         second = about.get("Dimension 2 scale", "").split()
         title = about.get("Dimension 2 name", "")
         along = None
         if len(second) == table.shape[1] - 1:
-            along = [decimal(w, path, 0, "Dimension 2 scale") for w in second]
+            along = [decimal(_point(w), path, 0, "Dimension 2 scale") for w in second]
         regions[name] = scienta_region(
             path,
             "scienta_txt",
             name,
             table[:, 0],
-            table[:, 1:].T,
+            np.stack([t[:, 1:].T for t in tables]) if len(tables) > 1 else table[:, 1:].T,
             info | {"Energy Axis": about.get("Dimension 1 name", "")},
             title,
             along,
@@ -77,8 +87,11 @@ def scienta_region(
     title: str = "",
     along: list[float] | None = None,
 ) -> xr.Dataset:
-    """Make the Spectrum of one region from SES's fields; ``rows`` has shape (slices, energies)."""
-    photon = stated(path, info, "Excitation Energy")
+    """Make the Spectrum of one region from SES's fields.
+
+    ``rows`` has shape (slices, energies), or (scans, slices, energies).
+    """
+    photon = stated(path, {k: _point(v) for k, v in info.items()}, "Excitation Energy")
     axis = info.get("Energy Axis", "") or info.get("Energy Scale", "")
     if "kinetic" in axis.casefold():
         if photon <= 0:
@@ -97,18 +110,21 @@ def scienta_region(
         "measured": f"{info.get('Date', '')}T{info.get('Time', '')}".strip("T"),
     }
     outer: dict[str, np.ndarray] = {}
-    if rows.shape[0] > 1:
+    if rows.ndim == 3:
+        outer["scan"] = np.arange(1.0, rows.shape[0] + 1.0)
+    slices = rows.shape[-2]
+    if slices > 1:
         dim, factor = ("angle", 1.0) if "deg" in title.casefold() else ("detector", 1.0)
         if "mm" in title:
             dim, factor = "position", 1000.0
-        values = np.arange(rows.shape[0], dtype=float) if along is None else np.array(along)
+        values = np.arange(slices, dtype=float) if along is None else np.array(along)
         outer[dim] = values * factor
     return region(
         path,
         format_name,
         name,
         energy,
-        rows if outer else rows[0],
+        rows.reshape([v.size for v in outer.values()] + [rows.shape[-1]]),
         units="counts" if counts else "1",
         attrs=attrs,
         outer=outer,
@@ -117,7 +133,7 @@ def scienta_region(
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        return float(_point(text))
     except ValueError:
         return None
 
@@ -145,7 +161,12 @@ def _table(path: Path, lines: list[str]) -> np.ndarray:
     rows = [line.split() for line in lines if line.strip()]
     if not rows or len({len(r) for r in rows}) != 1 or len(rows[0]) < 2:
         raise FormatError(f"{path.name}: [Data] is not a table: the file is truncated")
-    return np.array([[decimal(w, path, 0, "value in [Data]") for w in row] for row in rows])
+    return np.array([[decimal(_point(w), path, 0, "value in [Data]") for w in row] for row in rows])
+
+
+def _point(word: str) -> str:
+    """Write a number with a decimal point where the locale put a comma."""
+    return word.replace(",", ".") if word.count(",") == 1 and "." not in word else word
 
 
 FORMATS = (

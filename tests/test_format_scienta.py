@@ -1,0 +1,98 @@
+"""Scienta SES text: slices, a third dimension, decimal commas, energies of either kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spectra import formats
+from spectra.errors import FormatError
+
+ENERGY = 360.0 + 0.1 * np.arange(25)
+
+
+def ses(path, parts, *, axis="Kinetic Energy [eV]", third="", comma=False, photon=520.5):
+    """Write one region; ``parts`` are (heading, values of shape (energies, slices))."""
+    slices = parts[0][1].shape[1]
+    lines = [
+        "[Info]", "Number of Regions=1", "Version=1.3.1", "", "[Region 1]", "Region Name=S2p",
+        f"Dimension 1 name={axis}", f"Dimension 1 size={ENERGY.size}",
+        "Dimension 1 scale=" + " ".join(f"{v:.4f}" for v in ENERGY),
+        "Dimension 2 name=Y-Scale [deg]", f"Dimension 2 size={slices}",
+        "Dimension 2 scale=" + " ".join(f"{0.5 * k:.2f}" for k in range(slices)),
+        *third.splitlines(), "", "[Info 1]", "Region Name=S2p", "Lens Mode=Angular30",
+        "Pass Energy=20", f"Excitation Energy={photon}", "Energy Scale=Kinetic", "",
+    ]  # fmt: skip
+    for heading, values in parts:
+        lines.append(heading)
+        table = np.column_stack([ENERGY, values])
+        lines += ["  ".join(f"{v:.4f}" for v in row) for row in table] + [""]
+    text = "\r\n".join(lines)
+    path.write_text(text.replace(".", ",") if comma else text, encoding="latin-1", newline="")
+    return path
+
+
+def counts(slices, seed=0):
+    return np.random.default_rng(seed).poisson(200.0, (ENERGY.size, slices)).astype(float)
+
+
+@pytest.mark.parametrize("comma", [False, True])
+@pytest.mark.parametrize("slices", [1, 4])
+def test_slices_and_decimal_marks(tmp_path, slices, comma):
+    y = counts(slices)
+    ds = formats.read(ses(tmp_path / "a.txt", [("[Data 1]", y)], comma=comma))["S 2p"]
+    np.testing.assert_allclose(ds["binding_energy"].values[::-1], 520.5 - ENERGY, atol=1e-6)
+    if slices == 1:
+        np.testing.assert_array_equal(ds["intensity"].values[::-1], y[:, 0])
+    else:
+        np.testing.assert_allclose(ds["angle"], 0.5 * np.arange(slices))
+        np.testing.assert_array_equal(ds["intensity"].values[:, ::-1], y.T)
+    assert ds["intensity"].attrs["units"] == "counts"
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_a_third_dimension(tmp_path, slices):
+    parts = [(f"[Data 1:{k + 1}]", counts(slices, seed=k)) for k in range(4)]
+    third = "Dimension 3 name=Iteration [a.u.]\nDimension 3 size=4\nDimension 3 scale=1 2 3 4"
+    ds = formats.read(ses(tmp_path / "a.txt", parts, third=third))["S 2p"]
+    assert ds["intensity"].dims[0] == "scan"
+    for k in range(4):
+        ours = ds["intensity"].isel(scan=k).values[..., ::-1]
+        np.testing.assert_array_equal(ours.reshape(slices, -1), parts[k][1].T)
+    with pytest.raises(FormatError, match="3 parts of 4"):
+        formats.read(ses(tmp_path / "b.txt", parts[:3], third=third))
+
+
+def test_binding_energies_and_kinetic_ones_without_the_photon_energy(tmp_path):
+    y = counts(1)
+    path = ses(tmp_path / "a.txt", [("[Data 1]", y)], axis="Binding Energy [eV]")
+    np.testing.assert_allclose(formats.read(path)["S 2p"]["binding_energy"], ENERGY)
+    with pytest.raises(FormatError, match="no excitation energy"):
+        formats.read(ses(tmp_path / "b.txt", [("[Data 1]", y)], photon=""))
+
+
+@pytest.mark.parametrize("shape", [(25,), (25, 3), (25, 3, 4)])
+def test_igor_waves_of_one_to_three_dimensions(tmp_path, monkeypatch, shape):
+    from igor2 import binarywave
+
+    y = np.random.default_rng(0).poisson(300.0, shape).astype(float)
+    note = "[SES]\rRegion Name=S2p\rExcitation Energy=520.5\rEnergy Scale=Kinetic\r"
+    header = {"sfA": np.array([0.1, 0.5, 1.0, 1.0]), "sfB": np.array([360.0, -0.5, 1.0, 0.0])}
+    wave = {
+        "wave": {
+            "wData": y,
+            "note": note.encode(),
+            "wave_header": header,
+            "dimension_units": b"Kinetic Energy [eV]Y-Scale [deg]",
+        }
+    }
+    monkeypatch.setattr(binarywave, "load", lambda path: wave)
+    path = tmp_path / "a.ibw"
+    path.write_bytes(b"\x05\x00" + bytes(400))
+    ds = formats.read(path)["S 2p"]
+    dims = ("scan", "angle", "binding_energy")[3 - len(shape) :]
+    assert ds["intensity"].dims == dims
+    np.testing.assert_array_equal(ds["intensity"].values[..., ::-1], y.T)
+    np.testing.assert_allclose(ds["binding_energy"].values[::-1], 520.5 - ENERGY, atol=1e-6)
+    if "angle" in dims:
+        np.testing.assert_allclose(ds["angle"], [-0.5, 0.0, 0.5])
