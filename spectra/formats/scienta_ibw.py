@@ -1,7 +1,7 @@
 """Igor binary waves (.ibw, version 5) written by Scienta SES, read with the package igor2.
 
 Dimension 0 is the energy (``sfB + n sfA``; its unit text says binding or kinetic), dimension 1 if
-there is one the angle or position, dimension 2 the points of a run (``scan``). The wave's note holds
+there is one the angle or position, dimension 2 the points of a run (``scan``). Its note holds
 SES's fields, as in the text export (`scienta_txt`). Waves of other programs (no ``[SES]`` note) are
 refused. igor2 reads all numeric types right; it does not check lengths, so that a cut file is
 caught here.
