@@ -1,5 +1,6 @@
 """Amptek PMCA/DPPMCA text (.mca): ``<<PMCA SPECTRUM>>``, calibration points, ROIs, one column.
 
+Numbers may have decimal commas; a ``LABEL`` in eV is turned into keV.
 Keys ``LIVE_TIME - s``, ``REAL_TIME - s``; ``<<CALIBRATION>>`` with ``LABEL - unit`` and rows
 ``channel value``; ``<<DATA>>`` to ``<<END>>`` one count per line. The calibration points (keV)
 become a line through them, kept as the header's scale. Counts are integers.
@@ -18,12 +19,17 @@ from .base import Format, Options, Regions, read_bytes, source
 
 
 def _sniff(head: bytes, path: Path) -> bool:
-    return head.lstrip().startswith(b"<<PMCA SPECTRUM>>")
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<<PMCA SPECTRUM>>")
 
 
 def _block(text: str, name: str, ends: str = r"\n<<") -> str | None:
     found = re.search(rf"<<{name}>>(.*?){ends}", text, re.S)
     return found[1] if found else None
+
+
+def _number(word: str) -> float:
+    """Return a number written with a decimal point or comma."""
+    return float(word.replace(",", "."))
 
 
 def read(path: Path, options: Options) -> Regions:
@@ -44,9 +50,9 @@ def read(path: Path, options: Options) -> Regions:
         raise FormatError(f"{path.name}: <<DATA>> holds something that is not a number") from None
 
     def value(key: str) -> float | None:
-        found = re.search(rf"^{key}\s*-\s*([-+.\deE]+)", text, re.M)
+        found = re.search(rf"^{key}\s*-\s*([-+.,\deE]+)", text, re.M)
         try:
-            return float(found[1]) if found else None
+            return float(found[1].replace(",", ".")) if found else None
         except ValueError:
             return None
 
@@ -54,12 +60,14 @@ def read(path: Path, options: Options) -> Regions:
     for line in (_block(text, "CALIBRATION") or "").splitlines():
         words = line.split()
         try:
-            points.append((float(words[0]), float(words[1])))
+            points.append((_number(words[0]), _number(words[1])))
         except (ValueError, IndexError):
             continue
     scale = None
     if len({p[0] for p in points}) >= 2:
         ch, energy = np.array(points).T
+        if re.search(r"^LABEL\s*-.*\beV\b", text, re.M):
+            energy = 1e-3 * energy
         scale = np.polynomial.Polynomial.fit(ch, energy, 1).convert().coef
     ds = mca(
         as_counts(counts, path),

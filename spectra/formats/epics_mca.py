@@ -2,7 +2,8 @@
 
 Lines ``KEY: values``, then ``DATA:`` and one row per channel with one column per element::
 
-    VERSION:    3.1        ELEMENTS:   1 to 192      DATE:  OCT 10, 2018 09:09:41.** (may be empty)
+    VERSION:    3.1        ELEMENTS:   1 to 192 (1 if absent)
+    DATE:       OCT 10, 2018 09:09:41.** (may be empty)
     CHANNELS:   4000       ROIS:  9 (one per element)
     REAL_TIME: LIVE_TIME: CAL_OFFSET: CAL_SLOPE: CAL_QUAD: TWO_THETA:   one value per element
     ROI_n_LEFT: ROI_n_RIGHT: ROI_n_LABEL:  labels end in "&"
@@ -34,7 +35,10 @@ MAX_VALUES = 1 << 27
 
 
 def _sniff(head: bytes, path: Path) -> bool:
-    return bool(_HEAD.match(head)) and b"CHANNELS:" in head and b"ELEMENTS:" in head
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    if not _HEAD.match(text) or not re.search(rb"^\s*CHANNELS:", text, re.M):
+        return False
+    return b"ELEMENTS:" in text or b"CAL_SLOPE:" in text or b"LIVE_TIME:" in text
 
 
 def read(path: Path, options: Options) -> Regions:
@@ -45,7 +49,7 @@ def read(path: Path, options: Options) -> Regions:
     FormatError
         If a header value is missing or not a number, or the data ends early.
     """
-    text = read_bytes(path, limit=MAX_BYTES).decode("latin-1")
+    text = read_bytes(path, limit=MAX_BYTES).removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     lines = text.splitlines()
     header: dict[str, str] = {}
     environment: list[str] = []
@@ -65,6 +69,7 @@ def read(path: Path, options: Options) -> Regions:
             header.setdefault(key, value.strip())
     if start is None:
         raise FormatError(f"{path.name}: no line 'DATA:': the file is truncated; copy it again")
+    header.setdefault("ELEMENTS", "1")  # early versions know only one
     elements = _whole(path, header, "ELEMENTS")
     count = _whole(path, header, "CHANNELS")
     if not (1 <= elements <= 4096 and count >= 2 and elements * count <= MAX_VALUES):
@@ -174,8 +179,10 @@ def _whole(path: Path, header: dict[str, str], key: str) -> int:
 
 
 def _values(path: Path, header: dict[str, str], key: str, elements: int) -> np.ndarray:
-    """One value per element; missing is zero, a single value stands for all."""
+    """One value per element; missing is zero (unknown), a single value stands for all."""
     words = header.get(key, "").split()
+    if words and all(re.fullmatch(r"[-+]?\d+,\d+([eE][-+]?\d+)?", w) for w in words):
+        words = [w.replace(",", ".") for w in words]  # written on a computer with decimal commas
     try:
         values = np.array([float(w) for w in words], dtype=float)
     except ValueError:
@@ -188,7 +195,8 @@ def _values(path: Path, header: dict[str, str], key: str, elements: int) -> np.n
         return np.full(elements, values[0])
     if values.size < elements:
         raise FormatError(
-            f"{path.name}: header line '{key}:' has {values.size} values for {elements} elements"
+            f"{path.name}: header line '{key}:' has {values.size} values for {elements} elements; "
+            "the line is cut: copy the file again"
         )
     return values[:elements]
 

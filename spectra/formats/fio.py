@@ -2,9 +2,12 @@
 
 Sections ``%c`` comments, ``%p`` parameters ``name = value``, ``%d`` columns ``Col n name TYPE`` and
 rows. The column ``xspress3_index`` numbers the files ``<prefix>_<index, 5 digits>.nxs`` beside the
-.fio (``<prefix>`` is its own name without the trailing number); those that exist become one
-spectrum along ``scan``, with the scanned motors as coordinates. ``d1.rx`` is the detector's angle,
-2theta in degree, kept as the header's.
+.fio or in a folder of its name (``<prefix>`` is its name without the trailing number); those that
+exist become one spectrum along ``scan``, with the scanned motors as coordinates. ``d1.rx`` is the
+detector's angle, 2theta in degree, kept as the header's.
+
+A file whose columns are spectra (``<scan>_mca_s<n>.fio``: a column per analyser, a row per channel,
+no motor; parameter ``SAMPLE_TIME`` in s) is read as such, one region per column.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import xarray as xr
 
 from ..convention import with_history
 from ..errors import FormatError
-from ._mca import TECHNIQUES
+from ._mca import TECHNIQUES, as_counts, mca, technique_of
 from .base import Format, Options, Regions, read_bytes, source
 from .hdf5_map import read as read_nxs
 
@@ -78,6 +81,8 @@ def read(path: Path, options: Options) -> Regions:
         If the scan names no spectra, or none of its files is in the folder.
     """
     parameters, columns = table(path)
+    if _INDEX not in columns and _are_spectra(path, columns):
+        return _spectra(path, columns, parameters, options)
     if _INDEX not in columns:
         raise FormatError(
             f"{path.name}: a list of motors ({', '.join(columns)}) without spectra; open the .nxs "
@@ -85,8 +90,12 @@ def read(path: Path, options: Options) -> Regions:
         )
     prefix = re.sub(r"_?\d+$", "", path.stem)
     numbers = columns[_INDEX]
-    found = [(k, path.parent / f"{prefix}_{int(n):05d}.nxs") for k, n in enumerate(numbers)]
-    found = [(k, file) for k, file in found if file.is_file()]
+    found = [
+        (k, file)
+        for k, n in enumerate(numbers)
+        for folder in (path.parent, path.parent / path.stem)
+        if (file := folder / f"{prefix}_{int(n):05d}.nxs").is_file()
+    ]
     if not found:
         raise FormatError(
             f"{path.name}: none of its {len(numbers)} files {prefix}_NNNNN.nxs is in the folder; "
@@ -105,6 +114,33 @@ def read(path: Path, options: Options) -> Regions:
             parts.append(one[name].drop_vars("valid", errors="ignore"))
         regions[name] = _joined(path, name, parts, [k for k, _ in found], columns, parameters)
     return regions
+
+
+def _are_spectra(path: Path, columns: dict[str, np.ndarray]) -> bool:
+    """Whether the columns hold counts by channel: named so, whole, and long enough."""
+    values = np.array(list(columns.values()))
+    counts = bool(np.all(np.isfinite(values)) and np.all(values >= 0.0))
+    named = "mca" in path.stem.lower() or all("mca" in n.lower() for n in columns)
+    return named and counts and values.shape[1] >= 128 and np.array_equal(values, np.round(values))
+
+
+def _spectra(
+    path: Path,
+    columns: dict[str, np.ndarray],
+    parameters: dict[str, float],
+    options: Options,
+) -> Regions:
+    time = next((parameters[k] for k in ("SAMPLE_TIME", "exposure_time") if k in parameters), None)
+    return {
+        name: mca(
+            as_counts(np.asarray(values, float), path),
+            technique=technique_of(options, "edxrd"),
+            source=source(path, "fio", name),
+            real_time=time,
+            two_theta_deg=parameters.get("d1.rx"),
+        )
+        for name, values in columns.items()
+    }
 
 
 def _joined(

@@ -9,6 +9,10 @@ Autodetected:
 - **P61A**: ``entry/instrument/xspress3/channelNN/histogram`` (frames, channels), with
   ``scaler/allevent, allgood`` where they exist (dead time = 1 - allgood / allevent). The first 20
   channels hold noise and the last one overflow: marked not valid.
+- **Detector stacks**, as EPICS areaDetector (Xspress3, XMAP) writes them:
+  ``<entry>/instrument/<detector>/data`` or ``<entry>/data/data`` of whole numbers with the shape
+  (frames, channels) or (frames, elements, channels): 512 channels or more (a power of two), at
+  most 256 elements. Frames are ``scan``, elements ``detector``; there is no energy scale in them.
 - **Becquerel**: root ``counts`` and ``bin_edges_raw`` with attrs ``livetime``, ``realtime``.
 
 Declared: ``<name>.map.yaml`` beside ``<name>.h5`` holds the paths of a beamline's own layout::
@@ -68,7 +72,8 @@ def _sniff(head: bytes, path: Path) -> bool:
                 return False
             if any(_photoemission(file[key]) for key in file):
                 return False
-            return bool(_p61a(file)) or _becquerel(file) or bool(_nxdata(file))
+            known = bool(_p61a(file)) or _becquerel(file) or bool(_nxdata(file))
+            return known or bool(_stacks(file))
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         return False
 
@@ -106,6 +111,12 @@ def read(path: Path, options: Options) -> Regions:
                 return {
                     path.stem if single else g.strip("/"): _read_nxdata(path, file, g, options)
                     for g in groups
+                }
+            if stacks := _stacks(file):
+                single = len(stacks) == 1
+                return {
+                    path.stem if single else g.strip("/"): _read_stack(path, file, g, options)
+                    for g in stacks
                 }
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise FormatError(
@@ -186,6 +197,60 @@ def _read_p61a(path: Path, file: Any, name: str, options: Options) -> xr.Dataset
     flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "masked valid"}
     ds["valid"] = (ds["intensity"].dims[-1], valid, flags)
     return ds
+
+
+# -- detector stacks -------------------------------------------------------------------------------
+
+
+def _stacks(file: Any) -> list[str]:
+    """Find stacks of multichannel spectra: whole numbers, (frames, [elements,] channels)."""
+    found: list[str] = []
+    for entry in list(file)[:50]:
+        if _linked_outside(file, entry) or not hasattr(file[entry], "keys"):
+            continue
+        group = file[entry]
+        places = [f"{entry}/data/data"]
+        if not _linked_outside(group, "instrument") and hasattr(group.get("instrument"), "keys"):
+            instrument = group["instrument"]
+            places = [
+                f"{entry}/instrument/{name}/data"
+                for name in list(instrument)[:100]
+                if not _linked_outside(instrument, name)
+            ] + places
+        for place in places:
+            parent = file.get(place.rsplit("/", 1)[0])
+            if not hasattr(parent, "keys") or _linked_outside(parent, "data"):
+                continue
+            if _is_stack(parent.get("data")) and not any(file[f] == file[place] for f in found):
+                found.append(place)
+    return found
+
+
+def _is_stack(item: Any) -> bool:
+    shape: tuple[int, ...] = tuple(getattr(item, "shape", ()))
+    if item is None or len(shape) not in (2, 3) or getattr(item, "dtype", None) is None:
+        return False
+    channels = shape[-1]
+    power = channels >= 512 and channels & (channels - 1) == 0
+    return item.dtype.kind in "iu" and power and (len(shape) == 2 or 1 <= shape[1] <= 256)
+
+
+def _read_stack(path: Path, file: Any, place: str, options: Options) -> xr.Dataset:
+    counts = _counts(path, file[place])
+    if counts.ndim == 3 and counts.shape[1] == 1:
+        counts = counts[:, 0]
+    outer: dict[str, np.ndarray] = {"scan": np.arange(counts.shape[0])}
+    if counts.ndim == 3:
+        outer["detector"] = np.arange(counts.shape[1])
+    if counts.shape[0] == 1:
+        counts = counts[0]
+        outer.pop("scan")
+    return mca(
+        counts,
+        technique=technique_of(options, "edxrd"),
+        source=source(path, "hdf5_map", place),
+        outer=outer or None,
+    )
 
 
 # -- becquerel -------------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ def read(path: Path, options: Options) -> Regions:
         counts = np.array(words[2:], dtype=float)
     except (ValueError, IndexError):
         raise FormatError(f"{path.name}: $DATA: holds something that is not a number") from None
-    if counts.size != last - first + 1:
+    # some writers announce the number of channels instead of the last one
+    if counts.size != last - first + 1 and not (first == 0 and counts.size == last):
         raise FormatError(
             f"{path.name}: $DATA: announces channels {first} to {last}, {counts.size} counts "
             "follow: the file is truncated; copy it again"
