@@ -139,6 +139,19 @@ def test_fio_whose_columns_are_spectra(tmp_path):
         formats.read(motors)
 
 
+@pytest.mark.parametrize(("old", "new", "says"), [
+    (" Col 2 eu.x DOUBLE", " Col 2", "names no column"),
+    (" 1 0.5", " inf 0.5", "not finite"),
+    (" 1 0.5", " 1", "2 columns"),
+])  # fmt: skip
+def test_damaged_fio(tmp_path, old, new, says):
+    path = tmp_path / "s_00001.fio"
+    text = "!\n%p\n%d\n Col 1 xspress3_index DOUBLE\n Col 2 eu.x DOUBLE\n 0 0.1\n 1 0.5\n"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(FormatError, match=says):
+        formats.read(path)
+
+
 @pytest.mark.parametrize(("shape", "dims"), [
     ((5, 1024), ("scan", "channel")),
     ((5, 23, 2048), ("scan", "detector", "channel")),

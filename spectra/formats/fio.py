@@ -55,7 +55,10 @@ def table(path: Path) -> tuple[dict[str, float], dict[str, np.ndarray]]:
             except ValueError:
                 continue
         elif section == "d" and line.startswith("Col "):
-            names.append(line.split()[2])
+            words = line.split()
+            if len(words) < 3:
+                raise FormatError(f"{path.name}: line {number}: {line[:40]!r} names no column")
+            names.append(words[2])
         elif section == "d":
             try:
                 row = [float(w) for w in line.split()]
@@ -90,6 +93,8 @@ def read(path: Path, options: Options) -> Regions:
         )
     prefix = re.sub(r"_?\d+$", "", path.stem)
     numbers = columns[_INDEX]
+    if not np.all(np.isfinite(numbers)):
+        raise FormatError(f"{path.name}: column {_INDEX} holds values that are not finite")
     found = [
         (k, file)
         for k, n in enumerate(numbers)
