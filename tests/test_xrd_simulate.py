@@ -101,3 +101,17 @@ def test_a_current_collector_is_masked_or_modelled():
     assert float(rest["redchi"].mean()) < 1.15
     off = np.abs(wb.quantify(rest)["amount"].sel(species=PHASES) - truth)
     assert float(off.max()) < 0.012
+
+
+def test_a_weak_phase_does_not_take_the_lines_of_another():
+    # lithium chloride, 2 % at the end and 0.3 % at first, once ended 1 % off on a wide setting
+    ds = simulated(1, size_deg=0.0, mixing=0.3)
+    for fwhm in (0.07, 0.15):
+        comps = wb.propose(ds, PHASES, settings={"fwhm": fwhm})
+        start = comps.common["LiCl_strain_a"]
+        assert abs(start.value) < 2.5e-3
+        assert -0.012 < start.min < start.max < 0.012
+        fit = wb.fit(ds, comps, statistic="poisson")
+        assert float(fit["redchi"].max()) < 1.1
+    wide = wb.propose(ds, PHASES, settings={"bounds": "range"})
+    assert wide.common["LiCl_strain_a"].max == pytest.approx(0.02)

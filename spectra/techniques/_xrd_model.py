@@ -16,6 +16,7 @@ from ..convention import where
 from ..errors import CalibrationError
 from ..shapes import pseudo_voigt
 from ._edxrd_model import background, started
+from ._xrd_bounds import cell_bounds
 from ._xrd_parts import doublet_at, find_displacement, part_components
 from .base import Settings
 
@@ -40,6 +41,11 @@ class Model(Settings):
     )
     cells: Literal["free", "fixed"] = Field("free", description="fit the cell of every phase")
     cell_range: float = Field(0.02, gt=0, le=0.05, description="largest relative change of a cell")
+    bounds: Literal["data", "range"] = Field(
+        "data",
+        description="how far a cell may move in one pattern. data: as far as in the patterns that "
+        "show the phase clearly, and a little more; range: cell_range",
+    )
     shift: Literal["displacement", "zero", "both", "none"] = Field(
         "displacement", description="error of the angles that all phases share"
     )
@@ -218,11 +224,21 @@ def propose(
         items += _phase(
             name, lines, factor[name], one, two, ratio, settings, f"{name}_size" in common
         )
+    smooth = background(x, settings.background)
+    bounds = _bounds(ds, found, factor, smooth, (one, two, ratio), settings)
+    moved = {n: f for n, (f, _, _) in bounds.items() if abs(f - factor[n]) > 1e-12}
+    for name in moved:
+        items = [c for c in items if c.species != name]
+    for name in moved:
+        sized = f"{name}_size" in common
+        items += _phase(name, found[name], moved[name], one, two, ratio, settings, sized)
+    factor |= moved
     for name in found:
         for axis in found[name].axes if settings.cells == "free" else ():
-            r = settings.cell_range
-            common[f"{name}_strain_{axis}"] = Param(value=factor[name] - 1.0, min=-r, max=r)
-    smooth = background(x, settings.background)
+            _, low_, high_ = bounds[name]
+            common[f"{name}_strain_{axis}"] = Param(
+                value=factor[name] - 1.0, min=low_ - 1.0, max=high_ - 1.0
+            )
     for name in settings.cell_parts:
         lines = lines_of(name, library, one, low, high, settings.weakest, ds.attrs)
         if not lines.two_theta.size:
@@ -243,6 +259,32 @@ def propose(
         common |= extra
     items += smooth
     return started(ds, Components(items, common))
+
+
+def _bounds(
+    ds: xr.Dataset,
+    found: dict[str, Lines],
+    factor: dict[str, float],
+    smooth: list[Component],
+    waves: tuple[float, float, float],
+    settings: Model,
+) -> dict[str, tuple[float, float, float]]:
+    r = settings.cell_range
+    if settings.bounds == "range" or settings.cells == "fixed":
+        return {name: (factor[name], 1.0 - r, 1.0 + r) for name in found}
+    x = ds["two_theta"].values
+    curves = [np.interp(x, c.curve.x, c.curve.y, left=0, right=0) for c in smooth if c.curve]
+    wide = max(settings.fwhm, 3.0 * float(np.median(np.diff(x))))
+    middle = np.radians(float(np.median(x))) / 2.0
+    return cell_bounds(
+        ds,
+        factor,
+        np.array(curves),
+        lambda name, f, w: _pattern(x, found[name], f, w * wide, waves),
+        r,
+        float(np.radians(wide) / 2.0 / np.tan(middle)),
+        settings.shift != "none",
+    )
 
 
 def _pattern(
