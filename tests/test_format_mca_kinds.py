@@ -152,6 +152,26 @@ def test_damaged_fio(tmp_path, old, new, says):
         formats.read(path)
 
 
+def test_xspress3_dead_time_in_ticks(tmp_path):
+    path = tmp_path / "scan_00001.nxs"
+    counts = np.ones((3, 512), np.uint32)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("entry/instrument/xspress3/channel00")
+        group["histogram"] = counts
+        group["scaler/deadtimeticks"] = np.array([0.0, 8e6, 16e6])
+        group["scaler/totalticks"] = np.full(3, 80e6)
+    ds = one(path)
+    assert np.allclose(ds["real_time"], 1.0)
+    assert np.allclose(ds["live_time"], [1.0, 0.9, 0.8])
+    fio = tmp_path / "scan.fio"  # its spectra lie in a folder of its name
+    fio.write_text("!\n%p\n%d\n Col 1 xspress3_index DOUBLE\n Col 2 eu.x DOUBLE\n 1 0.1\n")
+    (tmp_path / "scan").mkdir()
+    with h5py.File(tmp_path / "scan" / "scan_00001.nxs", "w") as file:
+        file["entry/instrument/xspress3/channel00/histogram"] = counts[:1]
+    path.unlink()
+    assert one(fio)["intensity"].shape == (1, 512)
+
+
 @pytest.mark.parametrize(("shape", "dims"), [
     ((5, 1024), ("scan", "channel")),
     ((5, 23, 2048), ("scan", "detector", "channel")),

@@ -2,9 +2,9 @@
 
 Sections ``%c`` comments, ``%p`` parameters ``name = value``, ``%d`` columns ``Col n name TYPE`` and
 rows. The column ``xspress3_index`` numbers the files ``<prefix>_<index, 5 digits>.nxs`` beside the
-.fio or in a folder of its name (``<prefix>`` is its name without the trailing number); those that
-exist become one spectrum along ``scan``, with the scanned motors as coordinates. ``d1.rx`` is the
-detector's angle, 2theta in degree, kept as the header's.
+.fio or in a folder of its name (``<prefix>`` is its name, with or without a last number); those
+that exist become one spectrum along ``scan``, with the scanned motors as coordinates. ``d1.rx`` is
+the detector's angle, 2theta in degree, kept as the header's.
 
 A file whose columns are spectra (``<scan>_mca_s<n>.fio``: a column per analyser, a row per channel,
 no motor; parameter ``SAMPLE_TIME`` in s) is read as such, one region per column.
@@ -95,12 +95,12 @@ def read(path: Path, options: Options) -> Regions:
     numbers = columns[_INDEX]
     if not np.all(np.isfinite(numbers)):
         raise FormatError(f"{path.name}: column {_INDEX} holds values that are not finite")
-    found = [
-        (k, file)
-        for k, n in enumerate(numbers)
-        for folder in (path.parent, path.parent / path.stem)
-        if (file := folder / f"{prefix}_{int(n):05d}.nxs").is_file()
-    ]
+    found: list[tuple[int, Path]] = []
+    for name in dict.fromkeys((path.stem, prefix)):
+        for folder in (path.parent, path.parent / path.stem):
+            if not found:
+                files = [folder / f"{name}_{int(n):05d}.nxs" for n in numbers]
+                found = [(k, file) for k, file in enumerate(files) if file.is_file()]
     if not found:
         raise FormatError(
             f"{path.name}: none of its {len(numbers)} files {prefix}_NNNNN.nxs is in the folder; "

@@ -7,8 +7,9 @@ Autodetected:
   the same NXentry: ``live_time``, ``real_time``, ``two_theta``, ``energy_calibration`` (c0, c1, c2
   in keV). Outer axes: time (s), position, x, y, z (any length unit, kept in um).
 - **P61A**: ``entry/instrument/xspress3/channelNN/histogram`` (frames, channels), with
-  ``scaler/allevent, allgood`` where they exist (dead time = 1 - allgood / allevent). The first 20
-  channels hold noise and the last one overflow: marked not valid.
+  ``scaler/allevent, allgood`` (dead time = 1 - allgood / allevent) or ``deadtimeticks,
+  totalticks`` where they exist. The first 20 channels hold noise and the last one overflow: marked
+  not valid.
 - **Detector stacks**, as EPICS areaDetector (Xspress3, XMAP) writes them:
   ``<entry>/instrument/<detector>/data`` or ``<entry>/data/data`` of whole numbers with the shape
   (frames, channels) or (frames, elements, channels): 512 channels or more (a power of two), at
@@ -173,7 +174,7 @@ def _read_p61a(path: Path, file: Any, name: str, options: Options) -> xr.Dataset
     attrs: dict[str, Any] = {}
     scaler = {}
     if "scaler" in group:
-        for key in ("allevent", "allgood", "time"):
+        for key in ("allevent", "allgood", "time", "deadtimeticks", "totalticks"):
             if key in group["scaler"]:
                 scaler[key] = np.asarray(group["scaler"][key][()], float).ravel()
     real = scaler["time"] * 12.5e-9 if "time" in scaler else None
@@ -181,6 +182,10 @@ def _read_p61a(path: Path, file: Any, name: str, options: Options) -> xr.Dataset
     if real is not None and {"allevent", "allgood"} <= set(scaler):
         with np.errstate(invalid="ignore", divide="ignore"):
             live = real * scaler["allgood"] / scaler["allevent"]
+    elif {"deadtimeticks", "totalticks"} <= set(scaler):
+        real = real if real is not None else scaler["totalticks"] * 12.5e-9
+        with np.errstate(invalid="ignore", divide="ignore"):
+            live = real * (1.0 - scaler["deadtimeticks"] / scaler["totalticks"])
     frames = counts.shape[0]
     single = frames == 1
     ds = mca(
