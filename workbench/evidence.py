@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from spectra.convention import axis_of
 from .engine.batched import deviance, minimise
 from .engine.plan import Plan, build, jacobian, model
 from .engine.problem import COUNT_FLOOR, Block
-from .engine.uncertainty import invert
 from .fit import block_of
 from .flexible import RIGID, Freedom, with_freedom
 from .run import statistic_for
@@ -28,6 +28,7 @@ from .verbs import propose
 Array = npt.NDArray[np.float64]
 _EDM = 1e-3
 """Fits for comparison end this close to the minimum of chi-square."""
+_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,81 @@ class Fitted:
         Free parameters.
     full : ndarray, shape (P,)
         All parameters.
-    covariance : ndarray, shape (n, n)
-        Of the free parameters.
+    hessian : ndarray, shape (n, n)
+        Half the second derivatives of the deviance.
     deviance : float
         Minus twice the log likelihood over that of the data themselves.
+    ranges : ndarray, shape (n,)
+        How far each parameter could lie, before the data; NaN where nothing is said.
+    areas : ndarray of int
+        Free parameters that are areas of species.
+    points : int
+        Data points.
     """
 
     plan: Plan
     p: Array
     full: Array
-    covariance: Array
+    hessian: Array
     deviance: float
+    ranges: Array
+    areas: npt.NDArray[np.int64]
+    points: int
 
     @property
     def values(self) -> dict[str, float]:
         """All parameters by name."""
         return dict(zip(self.plan.names, self.full.tolist(), strict=True))
+
+    def covariance(self, dispersion: float = 1.0) -> Array:
+        """Return the covariance (n, n) after the data, what was said before included."""
+        return np.asarray(np.linalg.inv(self._precision(dispersion)))
+
+    def occam(self, dispersion: float) -> float:
+        """Return what the set pays for its freedom: minus twice the log of kept over given room.
+
+        Laplace's integral over the parameters, flat before the data within ``ranges`` (D. MacKay,
+        Neural Comput. 4 (1992) 415); the Bayesian information criterion's ``ln N`` where no range
+        is said. Areas pay for the room that lies above zero only. Species that the data cannot
+        tell apart pay little, so that such sets share their probability.
+        """
+        precision = self._precision(dispersion)
+        scale = 1.0 / np.sqrt(np.diagonal(precision))
+        _, log = np.linalg.slogdet(precision * scale[:, None] * scale[None, :])
+        log -= 2.0 * float(np.sum(np.log(scale)))
+        said = np.isfinite(self.ranges)
+        paid = log - self.p.size * float(np.log(2.0 * np.pi))
+        paid += 2.0 * float(np.sum(np.log(self.ranges[said])))
+        # unit information: as much as one point of the data says
+        size = float(np.log(self.points * 2.0 * np.pi))
+        paid += float(np.sum(size + 2.0 * np.log(scale[~said])))
+        _, above = self.draws(dispersion)
+        return paid - 2.0 * float(np.log(max(float(above.mean()), 1e-9)))
+
+    def draws(self, dispersion: float) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return parameters (M, n) drawn after the data, and which of them have no area below 0."""
+        root = np.linalg.cholesky(_sane(self.covariance(dispersion)))
+        drawn = self.p + _normal(self.p.size) @ root.T
+        return drawn, np.all(drawn[:, self.areas] >= 0.0, axis=1)
+
+    def _precision(self, dispersion: float) -> Array:
+        said = np.isfinite(self.ranges)
+        before = np.where(said, 1.0 / np.where(said, self.ranges, 1.0) ** 2, 0.0)
+        return self.hessian / dispersion + np.diag(before + 1e-12 * np.diagonal(self.hessian))
+
+
+@cache
+def _normal(size: int) -> Array:
+    """Return the same normal numbers (M, size) for every set, so that sets compare."""
+    return np.random.default_rng(0).standard_normal((_DRAWS, size))
+
+
+def _sane(covariance: Array) -> Array:
+    """Make a covariance safely positive definite."""
+    scale = np.sqrt(np.maximum(np.diagonal(covariance), 1e-300))
+    inner = covariance / (scale[:, None] * scale[None, :])
+    inner = 0.5 * (inner + inner.T) + 1e-9 * np.eye(scale.size)
+    return np.asarray(inner * scale[:, None] * scale[None, :])
 
 
 @dataclass(frozen=True)
@@ -67,7 +127,12 @@ class Amounts:
     ----------
     species : tuple of str
     raw : ndarray, shape (S,)
+        At the best fit.
     covariance : ndarray, shape (S, S)
+    room : ndarray, shape (S,)
+        How large each could be before the data.
+    draws : ndarray, shape (M, S)
+        Drawn after the data; NaN where an area is below zero.
     kind : str
         ``"fraction"`` if they mean shares of their total.
     units : str
@@ -76,22 +141,20 @@ class Amounts:
     species: tuple[str, ...]
     raw: Array
     covariance: Array
+    room: Array
+    draws: Array
     kind: str
     units: str
 
-    def final(self, dispersion: float = 1.0) -> tuple[Array, Array]:
-        """Return amounts and covariance as `quantify` gives them, errors widened by a dispersion.
-
-        Shares ``f = a / sum(a)`` with ``J_ij = (delta_ij - f_i) / sum(a)``.
-        """
+    @property
+    def final(self) -> Array:
+        """Draws as `quantify` gives amounts: shares where the kind says so, (M', S)."""
+        kept = self.draws[np.isfinite(self.draws).all(axis=1)]
+        if not len(kept):  # zero is far out in the draws: take the best fit
+            kept = np.maximum(self.raw, 0.0)[None]
         if self.kind != "fraction":
-            return self.raw, dispersion * self.covariance
-        total = float(self.raw.sum())
-        if not total > 0.0:
-            return np.full_like(self.raw, np.nan), np.full_like(self.covariance, np.nan)
-        share = self.raw / total
-        rows = (np.eye(share.size) - share[:, None]) / total
-        return share, dispersion * rows @ self.covariance @ rows.T
+            return kept
+        return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300))
 
 
 class View:
@@ -135,6 +198,9 @@ class View:
         self.points = int(np.count_nonzero(seen))
         static = 0.0 if self.block.background is None else self.block.background[0]
         self.y = np.where(seen, self.block.y[0] - static, 0.0)
+        above = self.y - np.percentile(self.y[seen], 10.0) if seen.any() else self.y
+        self.intensity = float(np.trapezoid(np.where(seen, np.maximum(above, 0.0), 0.0), self.x))
+        """All intensity above the lowest: no area is larger."""
 
     def shows(self, species: str) -> bool:
         """Whether a species has anything to show here."""
@@ -191,8 +257,18 @@ class View:
         if self.block.poisson:
             curve = self._curve(plan, p)
             value = float(deviance(self.block.y, curve[None], self.block.weight > 0.0)[0])
-        covariance, _ = invert(solution.hessian)
-        return Fitted(plan, p, plan.transform(p[None])[0][0], covariance[0], value)
+        full = plan.transform(p[None])[0][0]
+        ranges, areas = self._ranges(plan)
+        return Fitted(plan, p, full, solution.hessian[0], value, ranges, areas, self.points)
+
+    def _ranges(self, plan: Plan) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Areas may be as large as all intensity; other parameters lie within their bounds."""
+        width = plan.upper - plan.lower
+        ranges = np.where(np.isfinite(width), width, np.nan)
+        areas = [c for columns in area_columns(plan).values() for c in columns]
+        ranges[areas] = self.intensity
+        ranges[ground_columns(plan)] = np.nan
+        return ranges, np.array(sorted(areas), dtype=np.int64)
 
     def starting(self, plan: Plan, values: Mapping[str, float]) -> Array:
         """Return a plan's start with some parameters at told values."""
@@ -235,7 +311,7 @@ class View:
             weight = np.where(weight > 0.0, 1.0 / np.sqrt(expected), 0.0)
         return (self.y - curve[0]) * weight, rows[0] * weight, weight
 
-    def amounts(self, fitted: Fitted) -> Amounts | None:
+    def amounts(self, fitted: Fitted, dispersion: float = 1.0) -> Amounts | None:
         """Return what a fit says about amounts per spectrum; None where nothing is quantified."""
         components = fitted.plan.components
         if self.handler.quantify is None or not components.species:
@@ -246,11 +322,16 @@ class View:
             for name, weight in quantity.weights.items():
                 rows[k, fitted.plan.index[name]] = weight / self.count
         _, entries = fitted.plan.transform(fitted.p[None])
-        spread = rows @ fitted.plan.dense(entries)[0]
+        along = rows @ fitted.plan.dense(entries)[0]
+        raw = rows @ fitted.full
+        drawn, above = fitted.draws(dispersion)
+        draws = np.where(above[:, None], raw + (drawn - fitted.p) @ along.T, np.nan)
         return Amounts(
             tuple(q.species for q in meaning.quantities),
-            rows @ fitted.full,
-            spread @ fitted.covariance @ spread.T,
+            raw,
+            along @ fitted.covariance(dispersion) @ along.T,
+            self.intensity * rows.max(axis=1),
+            draws,
             meaning.kind,
             "" if meaning.kind == "fraction" else meaning.units,
         )

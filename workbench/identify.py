@@ -16,7 +16,7 @@ from references.errors import InterphaseError
 from spectra.convention import check
 
 from .errors import FitError, OrderError
-from .evidence import View
+from .evidence import Amounts, View
 from .flexible import RIGID, Freedom
 from .identification import Finding, Identification
 from .remains import notes_of, remains
@@ -189,7 +189,7 @@ class _Weighed:
 
     sets: list[Trial]
     weights: Array
-    amounts: list[dict[int, tuple[tuple[str, ...], Array, Array, str]]]
+    amounts: list[dict[int, Amounts]]
 
     def probability(self, members: Iterable[str]) -> float:
         """Return the probability that any of some species is there."""
@@ -212,9 +212,9 @@ def _weighed(trials: Trials, best: Trial) -> _Weighed:
     for trial in sets:
         told = {}
         for source in sources:
-            one = of_source(trials.views, trial.fits, source)
+            one = of_source(trials.views, trial.fits, source, dispersion)
             if one is not None:
-                told[source] = (one.species, *one.final(dispersion), one.units)
+                told[source] = one
         amounts.append(told)
     return _Weighed(sets, weights[keep] / weights[keep].sum(), amounts)
 
@@ -270,44 +270,37 @@ def _amount(
     """Average the sum of some species' amounts over the sets that hold any of them.
 
     Of several spectra the one that knows them best counts.
+
+    Returns
+    -------
+    mean, standard deviation, central 95 %, units
     """
     wanted = set(members)
-    rows: dict[int, list[tuple[float, float, float, str]]] = {}
+    drawn: dict[int, list[tuple[float, Array]]] = {}
+    units = {}
     for weight, told in zip(near.weights, near.amounts, strict=True):
-        for source, (species, value, covariance, units) in told.items():
-            at = [k for k, s in enumerate(species) if s in wanted]
+        for source, one in told.items():
+            at = [k for k, s in enumerate(one.species) if s in wanted]
             if at:
-                variance = float(covariance[np.ix_(at, at)].sum())
-                row = (float(weight), float(value[at].sum()), max(variance, 0.0) ** 0.5, units)
-                rows.setdefault(source, []).append(row)
-    if not rows:
+                drawn.setdefault(source, []).append((float(weight), one.final[:, at].sum(axis=1)))
+                units[source] = one.units
+    if not drawn:
         return float("nan"), float("nan"), (float("nan"), float("nan")), ""
-    averaged = [_mixture(r) for r in rows.values()]
-    return min(averaged, key=lambda a: a[1] / max(abs(a[0]), 1e-300))
+    pooled = [(*_pooled(rows), units[source]) for source, rows in drawn.items()]
+    return min(pooled, key=lambda a: a[1] / max(abs(a[0]), 1e-300))
 
 
-def _mixture(
-    rows: Sequence[tuple[float, float, float, str]],
-) -> tuple[float, float, tuple[float, float], str]:
-    """Return mean, standard deviation and central 95 % of a mixture of normals."""
-    from scipy.special import ndtr
-
-    weight, value, stderr = (np.array([row[k] for row in rows]) for k in range(3))
-    weight = weight / weight.sum()
-    stderr = np.maximum(stderr, 1e-300)
+def _pooled(rows: Sequence[tuple[float, Array]]) -> tuple[float, float, tuple[float, float]]:
+    """Return mean, standard deviation and central 95 % of weighted draws."""
+    value = np.concatenate([v for _, v in rows])
+    weight = np.concatenate([np.full(v.size, w / v.size) for w, v in rows])
+    order = np.argsort(value, kind="stable")
+    value, weight = value[order], weight[order] / weight.sum()
     mean = float(weight @ value)
-    spread = float(np.sqrt(weight @ (stderr**2 + (value - mean) ** 2)))
-    ends = []
-    for share in (0.025, 0.975):
-        low, high = float((value - 9 * stderr).min()), float((value + 9 * stderr).max())
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            if float(weight @ ndtr((middle - value) / stderr)) < share:
-                low = middle
-            else:
-                high = middle
-        ends.append(0.5 * (low + high))
-    return mean, spread, (ends[0], ends[1]), rows[0][3]
+    stderr = float(np.sqrt(weight @ (value - mean) ** 2))
+    at = np.cumsum(weight) - 0.5 * weight
+    low, high = np.interp([0.025, 0.975], at, value)
+    return mean, stderr, (float(low), float(high))
 
 
 def _limits(trials: Trials, best: Trial, names: Sequence[str]) -> dict[str, tuple[float, str]]:

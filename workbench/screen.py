@@ -13,9 +13,12 @@ from .trials import Set, Trial
 
 Array = npt.NDArray[np.float64]
 
+_BELOW = 2.0
+"""Standard errors that an amount may lie below zero."""
+
 
 class Screen:
-    """Deviances of a fitted set's neighbours, to first order.
+    """Scores of a fitted set's neighbours, to first order.
 
     Parameters
     ----------
@@ -31,15 +34,15 @@ class Screen:
             for view, fitted in zip(views, trial.fits, strict=True)
         ]
 
-    def deviance(self, out: Set, into: Set) -> tuple[float, int]:
-        """Return predicted squares and change of free parameters; infinite if negative."""
-        total, change, above = 0.0, 0, dict.fromkeys(into, False)
+    def score(self, out: Set, into: Set, dispersion: float) -> float:
+        """Return the predicted score of a neighbour, but for its prior; infinite if negative."""
+        total, above = 0.0, dict.fromkeys(into, False)
         for part in self._parts:
-            value, more, positive = part.predict(out, into)
-            total, change = total + value, change + more
+            value, positive = part.predict(out, into, dispersion)
+            total += value
             for name in positive:
                 above[name] = True
-        return (total if all(above.values()) else float("inf")), change
+        return total if all(above.values()) else float("inf")
 
     def spreads(self, name: str) -> list[float]:
         """Return, per spectrum, the error the area of an absent species has; NaN where unseen."""
@@ -70,9 +73,12 @@ class _Part:
         self.gram = every @ every.T
         self.right = every @ residual
         self.square = float(residual @ residual)
+        self.ranges = np.concatenate(
+            [fitted.ranges, np.full(len(every) - self.size, view.intensity)]
+        )
         self.own = {n: _private(fitted, n, c) for n, c in self.inside.items()}
 
-    def predict(self, out: Set, into: Set) -> tuple[float, int, list[str]]:
+    def predict(self, out: Set, into: Set, dispersion: float) -> tuple[float, list[str]]:
         gone = [c for s in out for c in self.inside.get(s, ())]
         dropped = {c for s in out for c in self.own.get(s, ())} | set(gone)
         added = [c for s in into for c in self.outside.get(s, ())]
@@ -84,16 +90,29 @@ class _Part:
             right = right + self.gram[np.ix_(kept, gone)] @ p
             square += float(2.0 * self.right[gone] @ p + p @ self.gram[np.ix_(gone, gone)] @ p)
         if not kept:
-            return square, len(added) - len(dropped), []
-        step = solved(self.gram[np.ix_(kept, kept)], right)
-        square -= float(right @ step)
+            return square / dispersion, []
+        gram = self.gram[np.ix_(kept, kept)]
+        step = solved(gram, right)
+        square = max(square - float(right @ step), 0.0)
+        ranges = self.ranges[kept]
+        said = np.isfinite(ranges)
+        before = np.where(said, 1.0 / np.where(said, ranges, 1.0) ** 2, 0.0)
+        precision = gram / dispersion + np.diag(before)
+        diagonal = np.maximum(np.diagonal(precision), 1e-300)
+        scale = 1.0 / np.sqrt(diagonal)
+        inner = precision * scale[:, None] * scale[None, :] + 1e-12 * np.eye(len(kept))
+        _, log = np.linalg.slogdet(inner)
+        paid = float(log) + float(np.sum(np.log(diagonal[said] * ranges[said] ** 2)))
+        paid += float(np.count_nonzero(~said)) * np.log(self.fitted.points)
+        paid -= float(np.count_nonzero(said)) * np.log(2.0 * np.pi)
         place = {c: k for k, c in enumerate(kept)}
-        positive = [
-            s
-            for s in into
-            if s in self.outside and sum(step[place[c]] for c in self.outside[s]) > 0.0
-        ]
-        return max(square, 0.0), len(added) - len(dropped), positive
+        positive = []
+        spread = np.sqrt(np.maximum(np.diagonal(np.linalg.inv(inner)), 0.0)) * scale
+        for s in into:
+            columns = [place[c] for c in self.outside.get(s, ())]
+            if columns and sum(step[columns]) > -_BELOW * float(spread[columns].sum()):
+                positive.append(s)
+        return square / dispersion + paid, positive
 
     def spread(self, name: str) -> float:
         if name not in self.outside:

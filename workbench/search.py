@@ -29,6 +29,8 @@ _FITTED_PER_ROUND = 6
 _NEIGHBOURS = 30
 _PAIRED = 10
 """Absent species that are tried two at a time."""
+_STARTS = 5
+"""Sets from which the search starts."""
 
 
 def climb(trials: Trials, names: Sequence[str], start: Set, freedom: Freedom) -> Trial:
@@ -47,7 +49,7 @@ def climb(trials: Trials, names: Sequence[str], start: Set, freedom: Freedom) ->
     Trial
         The best set.
     """
-    best = _fitted_near(trials, start, freedom)
+    best = trials(start, freedom, again=True)
     seen: set[Set] = set()
     for _ in range(4 * MOST_SPECIES):
         _remember(trials, best)
@@ -70,14 +72,6 @@ def _remember(trials: Trials, trial: Trial) -> None:
         view.hint = {**view.hint, **fitted.values}
 
 
-def _fitted_near(trials: Trials, start: Set, freedom: Freedom) -> Trial:
-    """Fit a set; while something in it is negative, drop it."""
-    trial = trials(start, freedom, again=True)
-    while trial.negative:
-        trial = trials(trial.species - {min(trial.negative)}, freedom)
-    return trial
-
-
 def neighbours(trials: Trials, trial: Trial, names: Sequence[str]) -> list[tuple[float, Set]]:
     """Return the untried neighbours of a set that may come near it, best prediction first.
 
@@ -88,14 +82,12 @@ def neighbours(trials: Trials, trial: Trial, names: Sequence[str]) -> list[tuple
     screen = Screen(trial, trials.views, names)
     here = trial.species
     dispersion = trials.dispersion_of(trial.freedom)
-    log = float(np.log(trial.points))
-    now, _ = screen.deviance(frozenset(), frozenset())
+    now = screen.score(frozenset(), frozenset(), dispersion)
 
     def gain(out: Iterable[str], into: Iterable[str]) -> float:
         gone, come = frozenset(out), frozenset(into)
-        value, change = screen.deviance(gone, come)
         odds = sum(trials.prior[s] for s in come) - sum(trials.prior[s] for s in gone)
-        return (value - now) / dispersion + change * log - 2.0 * odds
+        return screen.score(gone, come, dispersion) - now - 2.0 * odds
 
     outside = [n for n in names if n not in here]
     moves: dict[Set, float] = {here - {s}: gain((s,), ()) for s in here}
@@ -123,43 +115,47 @@ def _of(freedom: Freedom, species: Set) -> Freedom:
 def first_sets(views: Sequence[View], names: Sequence[str]) -> list[tuple[Set, Hints]]:
     """Scan what moves all lines together, and grow sets by linear least squares.
 
-    Common parameters of each spectrum are scanned in steps of 0.4 of a typical width. At the best
-    positions one set is grown on all spectra together, and one more at each other minimum of a
-    spectrum (at most two).
+    Common parameters of each spectrum are scanned in steps of a quarter of a typical width, other
+    ones as the views' hints have them. At the best positions one set is grown on all spectra
+    together, and one more for each other set that some position gives and that comes near.
 
     Returns
     -------
     list of (frozenset of str, tuple of dict)
         Sets, most promising first, with each spectrum's common parameters there.
     """
-    systems, best, others = [], [], []
+    systems: list[_System] = []
+    best: list[dict[str, float]] = []
+    others: list[tuple[float, int, dict[str, float], _System]] = []
     for number, view in enumerate(views):
         plan = view.plan([n for n in names if view.shows(n)])
-        found: list[tuple[float, dict[str, float]]] = [(0.0, {})]
-        for name, values in _scanned(plan).items():
-            tried = [_grown([_system(view, plan, {name: float(v)})])[0] for v in values]
-            scores = np.array(tried)
-            left, right = np.r_[np.inf, scores[:-1]], np.r_[scores[1:], np.inf]
-            lowest = np.flatnonzero((scores <= left) & (scores <= right))
-            found = [(float(scores[k]), {name: float(values[k])}) for k in lowest]
-        found.sort(key=lambda item: item[0])
-        best.append(found[0][1])
-        systems.append(_system(view, plan, found[0][1]))
-        others += [(number, values, _system(view, plan, values)) for _, values in found[1:3]]
-    grown: list[tuple[Set, Hints]] = [(_grown(systems)[1], tuple(best))]
-    for number, told, system in others:
-        hints = (*best[:number], told, *best[number + 1 :])
-        grown.append((_grown([*systems[:number], system, *systems[number + 1 :]])[1], hints))
-    return grown
+        found: dict[Set, tuple[float, dict[str, float], _System]] = {}
+        for told in _scanned(plan):
+            system = _system(view, plan, {**view.hint, **told})
+            score, species = _grown([system])
+            if species not in found or score < found[species][0]:
+                found[species] = (score, told, system)
+        ranked = sorted(found.values(), key=lambda item: item[0])
+        best.append(ranked[0][1])
+        systems.append(ranked[0][2])
+        others += [(score - ranked[0][0], number, told, s) for score, told, s in ranked[1:]]
+    grown: dict[Set, Hints] = {_grown(systems)[1]: tuple(best)}
+    for _, number, told, system in sorted(others, key=lambda item: item[0]):
+        if len(grown) >= _STARTS:
+            break
+        species = _grown([*systems[:number], system, *systems[number + 1 :]])[1]
+        grown.setdefault(species, (*best[:number], told, *best[number + 1 :]))
+    return list(grown.items())
 
 
-def _scanned(plan: Plan) -> dict[str, Array]:
-    found: dict[str, Array] = {}
+def _scanned(plan: Plan) -> list[dict[str, float]]:
+    """Return values of the parameter that moves the lines most, in steps; else one empty dict."""
     centers = [
         plan.index[f"{c.name}.center"]
         for c in plan.components
         if c.species and "center" in c.params
     ]
+    most: tuple[int, str] = (1, "")
     for name, param in plan.components.common.items():
         if not param.free or not np.isfinite([param.lower, param.upper]).all() or not centers:
             continue
@@ -169,10 +165,13 @@ def _scanned(plan: Plan) -> dict[str, Array]:
         full, _ = plan.transform(ends)
         way = float(np.median(np.abs(full[1, centers] - full[0, centers])))
         width = typical_width(plan, full[0])
-        count = int(np.ceil(way / (0.4 * width))) + 1 if width > 0 else 1
-        if count >= 3:
-            found[name] = np.linspace(param.lower, param.upper, min(count, 25))
-    return found
+        count = int(np.ceil(way / (0.25 * width))) + 1 if width > 0 else 1
+        most = max(most, (min(count, 25), name))
+    count, name = most
+    if count < 3:
+        return [{}]
+    param = plan.components.common[name]
+    return [{name: float(v)} for v in np.linspace(param.lower, param.upper, count)]
 
 
 @dataclass(frozen=True)

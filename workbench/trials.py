@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .evidence import Amounts, Fitted, View, area_columns
+from .evidence import Amounts, Fitted, View
 from .flexible import RIGID, Freedom
 
 Array = npt.NDArray[np.float64]
@@ -37,8 +37,8 @@ class Trial:
         Fitted parameters and data points of all spectra.
     fits : tuple of Fitted
         One per spectrum; empty where a fit failed.
-    negative : frozenset of str
-        Species of which the best amount is below zero: the set is really a smaller one.
+    saved : float
+        What amounts tied between spectra save of the price of their freedom.
     """
 
     species: Set
@@ -47,14 +47,7 @@ class Trial:
     free: int
     points: int
     fits: tuple[Fitted, ...]
-    negative: Set = frozenset()
-
-    def bic(self, dispersion: float) -> float:
-        """Return the Bayesian information criterion, squares divided by a dispersion.
-
-        ``deviance / dispersion + free ln(points)`` (G. Schwarz, Ann. Stat. 6 (1978) 461).
-        """
-        return self.deviance / dispersion + self.free * float(np.log(self.points))
+    saved: float
 
     @property
     def reduced(self) -> float:
@@ -76,6 +69,7 @@ class Trials:
         self.views = list(views)
         self.prior = prior
         self.done: dict[tuple[Set, Freedom], Trial] = {}
+        self._scores: dict[tuple[Set, Freedom, float], float] = {}
 
     def __call__(self, species: Set, freedom: Freedom = RIGID, *, again: bool = False) -> Trial:
         """Return the trial of a set; ``again`` fits it once more and keeps the better one."""
@@ -86,6 +80,8 @@ class Trials:
             tried = self._try(species, freedom)
             if known is None or tried.deviance < known.deviance:
                 self.done[key] = tried
+                if known is not None:
+                    self._scores.clear()
         return self.done[key]
 
     def _try(self, species: Set, freedom: Freedom) -> Trial:
@@ -93,14 +89,11 @@ class Trials:
         fits = [view.fit(species, freedom) for view in self.views]
         good = tuple(f for f in fits if f is not None)
         if len(good) < len(fits):
-            return Trial(species, freedom, float("inf"), 0, points, ())
-        free = sum(f.plan.size for f in good)
-        negative = frozenset(_negative(good))
-        if negative:
-            return Trial(species, freedom, float("inf"), free, points, good, negative)
-        price, fewer = disagreement(self.views, good)
+            return Trial(species, freedom, float("inf"), 0, points, (), 0.0)
+        price, saved = disagreement(self.views, good)
         deviance = sum(f.deviance for f in good) + price
-        return Trial(species, freedom, deviance, free - fewer, points, good)
+        free = sum(f.plan.size for f in good)
+        return Trial(species, freedom, deviance, free, points, good, saved)
 
     def of(self, freedom: Freedom) -> list[Trial]:
         """Return all trials with a freedom."""
@@ -124,8 +117,15 @@ class Trials:
 
     def score(self, trial: Trial, dispersion: float) -> float:
         """Return minus twice the log of evidence times prior."""
+        if not np.isfinite(trial.deviance):
+            return float("inf")
         price = _SHAPE_PRICE * trial.freedom.shape + _MOVED_PRICE * len(trial.freedom.moved)
-        return trial.bic(dispersion) + price - 2.0 * sum(self.prior[s] for s in trial.species)
+        key = (trial.species, trial.freedom, dispersion)
+        if key not in self._scores:
+            occam = sum(f.occam(dispersion) for f in trial.fits) + trial.saved
+            odds = sum(self.prior[s] for s in trial.species)
+            self._scores[key] = trial.deviance / dispersion + occam + price - 2.0 * odds
+        return self._scores[key]
 
     def best(self, freedom: Freedom) -> Trial:
         """Return the best of the trials with a freedom."""
@@ -133,17 +133,7 @@ class Trials:
         return min(self.of(freedom), key=lambda t: (self.score(t, dispersion), sorted(t.species)))
 
 
-def _negative(fits: Sequence[Fitted]) -> list[str]:
-    """Return species whose areas are below zero in every spectrum that shows them."""
-    highest: dict[str, float] = {}
-    for fitted in fits:
-        for species, columns in area_columns(fitted.plan).items():
-            total = float(fitted.p[columns].sum())
-            highest[species] = max(highest.get(species, -np.inf), total)
-    return sorted(s for s, total in highest.items() if total <= 0.0)
-
-
-def disagreement(views: Sequence[View], fits: Sequence[Fitted]) -> tuple[float, int]:
+def disagreement(views: Sequence[View], fits: Sequence[Fitted]) -> tuple[float, float]:
     """Return the price of amounts that differ between spectra of one sample.
 
     Two spectra that show the same species must do so in one ratio: ``A2 = k A1`` for all of them,
@@ -154,15 +144,15 @@ def disagreement(views: Sequence[View], fits: Sequence[Fitted]) -> tuple[float, 
     -------
     price : float
         Squares to add.
-    fewer : int
-        Parameters that the ties save.
+    saved : float
+        What the ties save of the price of the second spectrum's freedom (negative).
     """
     sources = sorted({view.source for view in views})
     if len(sources) < 2:
-        return 0.0, 0
+        return 0.0, 0.0
     found = [of_source(views, fits, source) for source in sources]
     techniques = [next(v for v in views if v.source == s).ds.attrs["technique"] for s in sources]
-    price, fewer = 0.0, 0
+    price, saved = 0.0, 0.0
     scales = np.linspace(-6.0, 6.0, 97)
     for j, second in enumerate(found):
         for i, first in enumerate(found[:j]):
@@ -178,26 +168,39 @@ def disagreement(views: Sequence[View], fits: Sequence[Fitted]) -> tuple[float, 
             vb = vb + np.diag((_RATIO_ERROR * b) ** 2)
             same = techniques[i] == techniques[j]
             center = 0.0 if same else float(np.log(max(b.sum(), 1e-300) / max(a.sum(), 1e-300)))
-            squares = []
+            tried = []
             for scale in scales + center:
                 k = float(np.exp(scale))
-                off = b - k * a
-                total = float(off @ np.linalg.solve(vb + k * k * va, off))
-                squares.append(total + (scale / _SCALE_SPREAD) ** 2 * same)
-            price += min(squares)
-            fewer += len(both) - 1
+                off, spread = b - k * a, vb + k * k * va
+                squares = float(off @ np.linalg.solve(spread, off))
+                tried.append((squares + (scale / _SCALE_SPREAD) ** 2 * same, k))
+            least, k = min(tried)
+            price += least
+            _, log = np.linalg.slogdet(2.0 * np.pi * (vb + k * k * va))
+            room = 2.0 * float(np.sum(np.log(second.room[two])))
+            saved += (float(log) - room) * (len(both) - 1) / len(both)
             break
-    return price, fewer
+    return price, saved
 
 
-def of_source(views: Sequence[View], fits: Sequence[Fitted], source: int) -> Amounts | None:
+def of_source(
+    views: Sequence[View], fits: Sequence[Fitted], source: int, dispersion: float = 1.0
+) -> Amounts | None:
     """Return mean amounts over the views of one source, weighted with their numbers of spectra."""
     mine = [(v, f) for v, f in zip(views, fits, strict=True) if v.source == source]
     whole = sum(v.count for v, _ in mine)
-    known = [(v.count / whole, one) for v, f in mine if (one := v.amounts(f)) is not None]
+    known = [
+        (v.count / whole, one) for v, f in mine if (one := v.amounts(f, dispersion)) is not None
+    ]
     if not known:
         return None
     first = known[0][1]
-    value = np.sum([share * one.raw for share, one in known], axis=0)
-    covariance = np.sum([share**2 * one.covariance for share, one in known], axis=0)
-    return Amounts(first.species, value, covariance, first.kind, first.units)
+    return Amounts(
+        first.species,
+        np.sum([share * one.raw for share, one in known], axis=0),
+        np.sum([share**2 * one.covariance for share, one in known], axis=0),
+        np.sum([share * one.room for share, one in known], axis=0),
+        np.sum([share * one.draws for share, one in known], axis=0),
+        first.kind,
+        first.units,
+    )
