@@ -148,6 +148,35 @@ def test_witec_german_table(tmp_path):
     assert ds["column"].values.tolist() == [0, 1]
 
 
+def test_witec_ascii_map_with_the_size_of_the_scan(tmp_path):
+    text = "//Exported ASCII-File\n[Header]\nGraphName = m\nSizeX = 3\nSizeY = 2\nSizeGraph = 4\n"
+    text += "ScanUnit = \xb5m\nScanWidth = 6\nScanHeight = 2\nScanOriginX = 10\n"
+    text += "ScanOriginY = 1\nXAxisUnit = rel. 1/cm\nDataUnit = CCD cts\n\n[Data]\n"
+    text += "X-Axis\t" + "\t".join("abcdef") + "\nrel. 1/cm" + "\tCCD cts" * 6 + "\n"
+    text += "".join(f"{100 + i}\t" + "\t".join("012345") + "\n" for i in range(4))
+    ds = written(tmp_path, text)
+    assert ds["intensity"].dims == ("y", "x", "raman_shift")
+    assert ds["x"].values.tolist() == [7, 9, 11]
+    assert ds["y"].values.tolist() == [1, 2]
+    assert ds["intensity"].sel(x=9, y=2, raman_shift=100) == 1
+    assert ds["intensity"].sel(x=7, y=1, raman_shift=100) == 3
+
+
+def test_bwtek_comma_separated_and_microseconds(tmp_path):
+    text = "File Version;BWSpec4.04_00\n\nDate,2017-03-17 07:52:28\n"
+    text += "intigration times(us),500000\naverage number,1\nlaser_wavelength,785.02\n"
+    text += "Pixel,Wavelength,Wavenumber,Raman Shift,Dark,Reference,Raw data #1,\n"
+    text += "0,   ,   ,   ,1873.0000,65535.0000,1519.0000,\n"
+    text += "".join(f"{i},816.{i},12243.2,49{i}.5,10.0,65535.0,1{i}.0,\n" for i in range(1, 5))
+    ds = written(tmp_path, text, "a.csv")
+    assert ds["raman_shift"].values.tolist() == [491.5, 492.5, 493.5, 494.5]
+    assert ds["intensity"].values.tolist() == [11, 12, 13, 14]
+    assert ds["intensity"].attrs["units"] == "counts"
+    assert ds["background"].values.tolist() == [10] * 4
+    assert ds.attrs["acquisition_time_s"] == 0.5
+    assert ds.attrs["laser_nm"] == 785.02
+
+
 def test_bwtek_keeps_raw_data_and_dark_apart():
     ds = opened("calibration/FMNT-M_BW532/S0N10_iR532_Probe_100_30000msx3.txt")
     assert ds.attrs["laser_nm"] == 532.02

@@ -13,6 +13,7 @@ the subtracted one is read (attrs ``dark`` = subtracted). Several raw columns be
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,9 @@ def sniff(head: bytes, path: Path) -> bool:
 def read(path: Path, options: Options) -> Regions:
     """Read the one spectrum (or the repeats) of the file."""
     lines = _raman.text_of(path).splitlines()
-    rest = lines[0][len("File Version") :] if lines else ""
-    mark = rest[:1] if rest[:1] in (";", ",", "\t") else ";"
+    # The first line may have another mark than the rest.
+    named = next((line for line in lines if line.lower().startswith("pixel")), "")
+    mark = named[5:6] if named[5:6] in (";", ",", "\t") else ";"
     header: dict[str, str] = {}
     start = -1
     for at, line in enumerate(lines):
@@ -80,15 +82,14 @@ def read(path: Path, options: Options) -> Regions:
         dark = _column(path, names, body, "Dark", start)[inside]
         if np.any(dark != 0):
             extra["background"] = ((axis[0],), dark, "counts")
-    milliseconds = header.get("intigration times(ms)", header.get("integration times(ms)", ""))
-    exposure = _raman.number(milliseconds)
+    exposure = _exposure(header)
     attrs = {
         "title": header.get("title"),
         "instrument": header.get("model"),
         "measured": header.get("date"),
         "laser_nm": _raman.number(header.get("laser_wavelength", "")),
         "laser_power_percent": _raman.number(header.get("laser_powerlevel", "")),
-        "acquisition_time_s": None if exposure is None else exposure / 1e3,
+        "acquisition_time_s": exposure,
         "accumulations": _raman.number(header.get("average number", "")),
         "dark": "background" if extra else ("" if raw else "subtracted"),
     }
@@ -108,6 +109,15 @@ def read(path: Path, options: Options) -> Regions:
             ds["background"].broadcast_like(ds["intensity"]).assign_attrs(ds["background"].attrs)
         )
     return {"raman": ds}
+
+
+def _exposure(header: dict[str, str]) -> float | None:
+    """Exposure in s; the program writes ``intigration times`` in ms or us."""
+    for name, value in header.items():
+        number = _raman.number(value)
+        if re.match(r"int[ei]gration times?\s*\(", name) and number is not None:
+            return number * (1e-6 if "us" in name or "µs" in name else 1e-3)
+    return None
 
 
 def _some(names: list[str], body: list[list[str]], name: str) -> bool:

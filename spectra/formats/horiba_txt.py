@@ -6,10 +6,10 @@ tab, value (acquisition time, accumulations, laser, stage position), the last of
 axis and intensity. A map or series: first line ``k`` empty cells and the axis, then one line per
 spectrum, ``k`` coordinates and its intensities. LabSpec 5 writes such a table without a header.
 
-Two coordinates are X and Y (um); one is time (s), depth Z (um) or, unnamed, ``scan``. Where the
-header names the coordinates its axes 2, 3 ... are the columns from the right: the last one runs
-fastest. A full grid becomes dims ``y, x``; an irregular outline stays ``point`` with coordinates
-``x, y`` and nothing is filled in; attrs ``grid_gaps`` counts the places of the bounding grid that
+Two coordinates are X and Y (um), with a header Y and X; one is time (s), depth Z (um) or,
+unnamed, ``scan``. Where the header names the coordinates its axes 2, 3 ... are the columns from the
+right: the last one runs fastest. A full grid becomes dims ``y, x``; an irregular
+outline stays ``point`` with coordinates ``x, y`` and nothing is filled in; attrs ``grid_gaps`` counts the places of the bounding grid that
 were not measured. Without a stated unit the axis is Raman shift. LabSpec stores counts as floats
 after its own corrections: whole ones are counts, others have arbitrary units unless per second.
 """
@@ -130,7 +130,9 @@ def _coordinates(header: dict[str, str], count: int) -> list[str]:
     names = [{"t": "time", "time": "time"}.get(name, name) for name in reversed(told)]
     if all(name in ("x", "y", "z", "time") for name in names) and len(set(names)) == count:
         return names
-    return {1: ["scan"], 2: ["x", "y"]}.get(count, ["x", "y", "z"])
+    # LabSpec 5 writes X first, LabSpec 6 (which has a header) the slow axis Y.
+    pair = ["y", "x"] if "AxisType[1]" in header else ["x", "y"]
+    return {1: ["scan"], 2: pair}.get(count, ["x", "y", "z"])
 
 
 def _unit(header: dict[str, str], number: int) -> str:

@@ -34,9 +34,7 @@ def sniff_rruff(head: bytes, path: Path) -> bool:
 def sniff_ocean(head: bytes, path: Path) -> bool:
     """Whether it has Ocean Optics' mark before the data."""
     text = _raman.head_text(head)
-    return _BEGIN.search(text) is not None and text[:40].startswith(
-        ("SpectraSuite", "Data from", "OOIBase", "Ocean")
-    )
+    return _BEGIN.search(text) is not None
 
 
 def read_rruff(path: Path, options: Options) -> Regions:

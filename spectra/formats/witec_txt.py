@@ -7,8 +7,9 @@ The table export has no header; it begins with the labels (``X-Axis``, name), or
 A table with neither is plain columns: see `columns_text`.
 
 The axis is in the unit of the file; nm stays a wavelength, labels without units are Raman shift.
-``CCD cts`` that are whole are counts; averaged accumulations have arbitrary units. Neither export
-has the pitch of a map, so its pixels are ``point`` with coordinates ``column`` and ``row`` (from
+``CCD cts`` that are whole are counts; averaged accumulations have arbitrary units. Where the
+header has ``ScanWidth`` and ``ScanHeight`` a map becomes dims ``y, x``; without them the pitch is
+unknown and its pixels are ``point`` with coordinates ``column`` and ``row`` (from
 ``SizeX``, or from labels that end in ``(column/row)``); a single spectrum keeps its stage position
 in attrs. Uncertainties: none in the file.
 """
@@ -116,6 +117,14 @@ def read(path: Path, options: Options) -> Regions:
     for name in ("stage_x_um", "stage_y_um", "stage_z_um"):
         attrs.pop(name)
     coords: _raman.Coords = {}
+    grid = _stage(header, len(values))
+    if grid is not None:
+        outer, coords, shape, order = _raman.outer_of(*grid)
+        values = values[order].reshape(*shape, -1)
+        ds = _raman.raman(
+            path, NAME, values, axis, unit=told, outer=outer, coords=coords, attrs=attrs
+        )
+        return {"raman": ds}
     pixels = _pixels(labels[1:], header, len(values))
     if pixels is not None:
         coords = {n: (("point",), pixels[:, i], "1") for i, n in enumerate(("column", "row"))}
@@ -125,6 +134,25 @@ def read(path: Path, options: Options) -> Regions:
             path, NAME, values, axis, unit=told, outer=point, coords=coords, attrs=attrs
         )
     }
+
+
+def _stage(header: dict[str, str], count: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Stage x and y (um) of every spectrum, where the header has the size of the scan."""
+    columns, lines, width, height = (
+        _raman.number(header.get(key, "")) for key in ("sizex", "sizey", "scanwidth", "scanheight")
+    )
+    unit = header.get("scanunit", "µm").replace("μ", "µ")
+    scale = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}.get(unit)
+    if not columns or not lines or columns * lines != count or scale is None:
+        return None
+    if width is None or height is None or width < 0 or height < 0 or width + height == 0:
+        return None
+    x0, y0 = (_raman.number(header.get(f"scanorigin{a}", "")) or 0.0 for a in "xy")
+    at = np.arange(count)
+    # The origin is the middle of the scan; rows of the image go down, y of the stage goes up.
+    x = x0 + (at % int(columns) - columns / 2) * width / columns
+    y = y0 - (at // int(columns) - lines / 2) * height / lines
+    return scale * x, scale * y
 
 
 def _pixels(labels: list[str], header: dict[str, str], count: int) -> np.ndarray | None:

@@ -18,7 +18,8 @@ within its digits.
 Places: ``TDSpaceTransformation`` (um; rotation, scale, origins), lines by their ends, a linear
 transformation in s is ``time``. Rows that were not measured (``LineValid``) are left out and
 counted in attrs ``missing_spectra``. Integers in ``CCD cts`` are counts. Regions are named by
-captions; a project without spectra is refused. Layout from wit_io's notes (J. T. Holmi, BSD) and real files.
+captions; a project without spectra is refused. Layout from wit_io's notes (J. T. Holmi, BSD) and
+real files.
 """
 
 from __future__ import annotations
