@@ -262,7 +262,7 @@ def _straight(x: Array) -> list[Component]:
 
 
 def _started(ds: xr.Dataset, comps: Components) -> Components:
-    from spectra.techniques._edxrd_model import started
+    from spectra.techniques._edxrd_columns import started
 
     return started(ds, comps)
 

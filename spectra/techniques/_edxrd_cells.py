@@ -65,7 +65,7 @@ def refined(
     dict of str to Start
         By component name; bounds from the spread over the spectra that show the phase clearly.
     """
-    from ._edxrd_model import columns
+    from ._edxrd_columns import columns
 
     x, y = spectra_of(ds)
     phases = [k for k, c in enumerate(components) if c.species is not None and c.lines]
@@ -152,7 +152,7 @@ def _scaled(
     """Best factor on the positions of component k for a summed spectrum."""
     from scipy.optimize import minimize_scalar
 
-    from ._edxrd_model import columns
+    from ._edxrd_columns import columns
 
     weight = 1.0 / np.sqrt(np.maximum(total, 1.0))
     own: dict[float, Array] = {}

@@ -12,7 +12,8 @@ from ..component import Component, Components
 from ..convention import outer_dims, where
 from ..errors import CalibrationError
 from ._edxrd_cells import refined
-from ._edxrd_model import Model, columns, propose, require_axis
+from ._edxrd_columns import columns
+from ._edxrd_model import Model, propose, require_axis
 from ._edxrd_physics import Incident, phase_lines
 from .base import Settings
 

@@ -24,7 +24,7 @@ _LEAST = 5e-4
 
 def shifted(c: Component, x: Array, factor: float) -> Array:
     """Return a component's column with its line positions multiplied by a factor."""
-    from ._edxrd_model import columns
+    from ._edxrd_columns import columns
 
     center = c.params["center"].model_copy(
         update={"value": c.params["center"].value * factor, "expr": None}

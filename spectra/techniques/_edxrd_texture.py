@@ -16,7 +16,8 @@ from ..component import Component, Components
 from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._edxrd_cells import spectra_of
-from ._edxrd_model import Model, columns, propose, require_axis
+from ._edxrd_columns import columns
+from ._edxrd_model import Model, propose, require_axis
 from ._edxrd_physics import (
     GE_KA,
     GE_KB,

@@ -15,7 +15,7 @@ from ..component import Component, Components, Param, SubLine
 from ..convention import where
 from ..errors import CalibrationError
 from ..shapes import pseudo_voigt
-from ._edxrd_model import background, started
+from ._edxrd_columns import background, started
 from ._xrd_bounds import cell_bounds
 from ._xrd_parts import doublet_at, find_displacement, part_components
 from .base import Settings
