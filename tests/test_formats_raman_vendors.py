@@ -87,6 +87,17 @@ def test_labspec_time_series_and_depth(tmp_path):
         assert ds["intensity"].attrs["units"] == "counts/s"
 
 
+def test_labspec_older_headers(tmp_path):
+    head = "#Acq. time (s)=\t2\n#Accumulations=\t1\n#Range (nm)=\t500...510\n"
+    ds = written(tmp_path, head + "500\t502\t505\n7\t8\t9\n")
+    assert ds["wavelength"].values.tolist() == [500, 502, 505]
+    assert ds["intensity"].values.tolist() == [7, 8, 9]
+    line = head + "\t500\t502\t505\n" + "".join(f"{i}\t7\t8\t{i}\n" for i in (1, 2))
+    ds = written(tmp_path, line, "b.txt")
+    assert ds["intensity"].dims == ("scan", "wavelength")
+    assert ds["place"].values.tolist() == [1, 2]
+
+
 def test_labspec_xml():
     one = opened("horiba/jobinyvon_test_spec.xml")
     assert one.sizes == {"wavelength": 34}

@@ -90,6 +90,8 @@ def _new(path: Path, raw: bytes) -> Regions:
     if not flags & _OWN_X or not flags & _MULTI:
         if points < 2:
             raise FormatError(f"{path.name}: {points} points; two are the least")
+        if 2 * points > len(raw):
+            raise truncated(path, len(raw), _HEAD + 2 * points, f"{points} points")
         if flags & _STORED_X:
             x = _array(path, raw, at, points, "<f4", end).astype(float)
             at += 4 * points

@@ -7,11 +7,13 @@ axis and intensity. A map or series: first line ``k`` empty cells and the axis, 
 spectrum, ``k`` coordinates and its intensities. LabSpec 5 writes such a table without a header.
 
 Two coordinates are X and Y (um), with a header Y and X; one is time (s), depth Z (um) or,
-unnamed, ``scan``. Where the header names the coordinates its axes 2, 3 ... are the columns from the
-right: the last one runs fastest. A full grid becomes dims ``y, x``; an irregular
-outline stays ``point`` with coordinates ``x, y`` and nothing is filled in; attrs ``grid_gaps`` counts the places of the bounding grid that
-were not measured. Without a stated unit the axis is Raman shift. LabSpec stores counts as floats
-after its own corrections: whole ones are counts, others have arbitrary units unless per second.
+unnamed, ``scan``. Where the header names the coordinates its axes 2, 3 ... are the columns from
+the right: the last one runs fastest. A full grid becomes dims ``y, x``; an irregular outline
+stays ``point`` with coordinates ``x, y`` and nothing is filled in; attrs ``grid_gaps`` counts the
+places of the bounding grid that were not measured. Older headers tell the unit in ``Range (nm)``;
+without any the axis is Raman shift. A spectrum may stand in two lines, axis and intensities.
+LabSpec stores counts as floats after its own corrections: whole ones are counts, others have
+arbitrary units unless per second.
 """
 
 from __future__ import annotations
@@ -75,8 +77,14 @@ def read(path: Path, options: Options) -> Regions:
         raise FormatError(f"{path.name}: no numbers below the header: truncated; copy it again")
     if body[0].startswith("\t"):
         return {"raman": _table(path, body, start, header)}
-    pairs = _raman.rows(path, body, start + 1, "\t", 2)
-    axis = _raman.axis_in(path, _unit(header, 1) or "1/cm", pairs[:, 0])
+    if len(body[0].rstrip("\r\n\t ").split("\t")) > 2:
+        # One spectrum in two lines: axis and intensities.
+        pairs = _raman.rows(path, body, start + 1, "\t").T
+        if pairs.shape[1] != 2:
+            raise FormatError(f"{path.name}: {pairs.shape[1]} lines below the header, expected two")
+    else:
+        pairs = _raman.rows(path, body, start + 1, "\t", 2)
+    axis = _raman.axis_in(path, _axis_unit(header), pairs[:, 0])
     unit = _unit(header, 0)
     ds = _raman.raman(path, NAME, pairs[:, 1], axis, unit=unit, attrs=_attrs(header, True))
     return {"raman": ds}
@@ -90,7 +98,7 @@ def _table(path: Path, body: list[str], start: int, header: dict[str, str]) -> x
         raise FormatError(f"{path.name}: line {start + 1}: the first line is not an axis")
     x = np.array(axis_values, dtype=float)
     table = _raman.rows(path, body[1:], start + 2, "\t", blank + x.size)
-    axis = _raman.axis_in(path, _unit(header, 1) or "1/cm", x)
+    axis = _raman.axis_in(path, _axis_unit(header), x)
     names = _coordinates(header, blank)
     where = {name: table[:, i] for i, name in enumerate(names)}
     values = table[:, blank:]
@@ -111,7 +119,8 @@ def _table(path: Path, body: list[str], start: int, header: dict[str, str]) -> x
         dim = "scan" if len(names) == 1 else "point"
         outer = {dim: np.arange(len(table))}
         coords = {n: ((dim,), v, "s" if n == "time" else "um") for n, v in where.items()}
-        coords.pop("scan", None)
+        if "scan" in coords:
+            coords["place"] = ((dim,), coords.pop("scan")[1], "1")
     return _raman.raman(
         path,
         NAME,
@@ -133,6 +142,18 @@ def _coordinates(header: dict[str, str], count: int) -> list[str]:
     # LabSpec 5 writes X first, LabSpec 6 (which has a header) the slow axis Y.
     pair = ["y", "x"] if "AxisType[1]" in header else ["x", "y"]
     return {1: ["scan"], 2: pair}.get(count, ["x", "y", "z"])
+
+
+def _axis_unit(header: dict[str, str]) -> str:
+    """Return the unit of the spectral axis; older headers have it in the name of the range."""
+    told = _unit(header, 1)
+    if told:
+        return told
+    for key in header:
+        match = re.match(r"(?:Range|Spectro)\w* \((nm|eV)\)", key)
+        if match:
+            return match.group(1)
+    return "1/cm"
 
 
 def _unit(header: dict[str, str], number: int) -> str:

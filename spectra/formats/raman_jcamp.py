@@ -31,7 +31,7 @@ NAME = "raman_jcamp"
 _TOKEN = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]\d{1,3})?|[@A-Ia-i][\d.]*|[%J-Rj-r][\d.]*|[S-Zs]\d*|\?"
 )
-_MAX_POINTS = 2**26
+_MAX_POINTS = 2**22
 _SQUEEZED = {c: str(i) for i, c in enumerate("@ABCDEFGHI")}
 _SQUEEZED |= {c: f"-{i}" for i, c in enumerate("abcdefghi", 1)}
 _DIFFERENCE = {c: str(i) for i, c in enumerate("%JKLMNOPQR")}
