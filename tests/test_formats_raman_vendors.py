@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import workbench as wb
 from spectra.errors import FormatError
 from spectra.formats import registry
 from spectra.formats.registry import read
@@ -197,6 +198,17 @@ def test_bwtek_keeps_raw_data_and_dark_apart():
     signal = (ds["intensity"] - ds["background"]).to_dataset(name="intensity")
     assert highest(signal, 480, 560) == pytest.approx(519.7, abs=0.1)
     assert highest(signal, 2300, 2350) == pytest.approx(2328.8, abs=2)
+
+
+def test_a_baseline_lies_above_the_dark_spectrum():
+    ds = opened("calibration/FMNT-M_BW532/S0N10_iR532_Probe_100_30000msx3.txt")
+    once = wb.correct(ds, "baseline", algorithm="arpls")
+    assert np.array_equal(once["dark"], ds["background"])
+    above = ds.assign(intensity=(ds["intensity"] - ds["background"]).assign_attrs(units="1"))
+    known = wb.correct(above.drop_vars("background"), "baseline", algorithm="arpls")["background"]
+    assert np.allclose(once["background"] - once["dark"], known)
+    twice = wb.correct(once, "baseline", algorithm="arpls")
+    assert np.allclose(twice["background"], once["background"])
 
 
 def test_bwtek_polystyrene():

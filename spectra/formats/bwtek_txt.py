@@ -104,7 +104,7 @@ def read(path: Path, options: Options) -> Regions:
         attrs=attrs,
     )
     if extra:
-        ds["background"].attrs["units"] = ds["intensity"].attrs["units"]
+        ds["background"].attrs.update(units=ds["intensity"].attrs["units"], kind="dark")
         ds["background"] = (
             ds["background"].broadcast_like(ds["intensity"]).assign_attrs(ds["background"].attrs)
         )

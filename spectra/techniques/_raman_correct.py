@@ -103,6 +103,9 @@ def _narrow(hit: np.ndarray, widest: int) -> np.ndarray:
 def static_baseline(ds: xr.Dataset, settings: Baseline) -> xr.Dataset:
     """Add the variable ``background``, computed spectrum by spectrum; masked points are bridged.
 
+    A measured dark spectrum (``background`` of kind ``dark``, as B&W Tek files have) is kept as
+    variable ``dark``; the baseline is that of the spectrum above it, and both are background.
+
     Raises
     ------
     ModelError
@@ -111,6 +114,12 @@ def static_baseline(ds: xr.Dataset, settings: Baseline) -> xr.Dataset:
     axis = ds["intensity"].dims[-1]
     x = ds[axis].values
     y = ds["intensity"].values
+    dark = ds.get("dark")
+    if dark is None and "background" in ds and ds["background"].attrs.get("kind") == "dark":
+        dark = ds["background"]
+    if dark is not None:
+        dark = dark.broadcast_like(ds["intensity"]).transpose(*ds["intensity"].dims)
+        y = y - dark.values
     rows = y.reshape(-1, x.size)
     used = None
     if "valid" in ds:
@@ -127,7 +136,11 @@ def static_baseline(ds: xr.Dataset, settings: Baseline) -> xr.Dataset:
             found[k] = baseline(x, row, method=settings.algorithm, knobs=knobs, valid=good)[0]
     ds = ds.copy(deep=False)
     attrs = {"units": ds["intensity"].attrs["units"], "kind": settings.algorithm}
-    ds["background"] = (ds["intensity"].dims, found.reshape(y.shape), attrs)
+    ground: np.ndarray = found.reshape(y.shape)
+    if dark is not None:
+        ds["dark"] = dark
+        ground = ground + dark.values
+    ds["background"] = (ds["intensity"].dims, ground, attrs)
     return ds
 
 

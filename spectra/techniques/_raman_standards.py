@@ -174,8 +174,12 @@ def _require(ds: xr.Dataset, standard: str, count: int) -> None:
 
 
 def mean_spectrum(ds: xr.Dataset) -> Array:
-    """Return the mean spectrum of all valid points, gaps bridged."""
+    """Return the mean spectrum of all valid points above a measured dark one, gaps bridged."""
     y = ds["intensity"]
+    if "dark" in ds:
+        y = y - ds["dark"]
+    elif "background" in ds and ds["background"].attrs.get("kind") == "dark":
+        y = y - ds["background"]
     if "valid" in ds:
         y = y.where(ds["valid"])
     rows = np.asarray(y.values, float).reshape(-1, ds.sizes["raman_shift"])
