@@ -22,7 +22,7 @@ from .identification import Finding, Identification
 from .remains import notes_of, remains
 from .representative import representatives
 from .screen import Screen
-from .search import climb, first_sets
+from .search import climb, first_sets, surround
 from .trials import Set, Trial, Trials, of_source
 
 Array = npt.NDArray[np.float64]
@@ -101,7 +101,7 @@ def identify(
         for view, hint in zip(views, hints, strict=True):
             view.hint = dict(hint)
         climb(trials, names, species, RIGID)
-    best = trials.best(RIGID)
+    best = surround(trials, trials.best(RIGID), names)
     if not best.fits:
         raise FitError("identify: no set of candidates could be fitted; look at the spectra")
     if any(remains(views, best.fits)):
@@ -174,7 +174,7 @@ def _freed(trials: Trials, names: Sequence[str], best: Trial) -> Trial:
         Freedom(moved=best.species),
         Freedom(shape=True, moved=best.species),
     ):
-        freed = climb(trials, names, best.species, freedom)
+        freed = surround(trials, climb(trials, names, best.species, freedom), names)
         dispersion = trials.dispersion_of(freedom)
         if trials.score(freed, dispersion) > trials.score(best, dispersion):
             continue
@@ -238,7 +238,7 @@ def _findings(trials: Trials, best: Trial, names: Sequence[str]) -> list[Finding
         amount, stderr, interval, units = _amount((name, *group), near)
         limit = _CURRIE * stderr
         p = near.probability((name, *group))
-        if not amount > limit or p < FOUND:
+        if p < FOUND:
             verdict = "possible"
         elif group:
             verdict = "group"

@@ -34,7 +34,7 @@ _STARTS = 5
 
 
 def climb(trials: Trials, names: Sequence[str], start: Set, freedom: Freedom) -> Trial:
-    """Move from a set to better neighbours until there is none, then fit all that come near.
+    """Move from a set to better neighbours until there is none.
 
     Parameters
     ----------
@@ -60,10 +60,24 @@ def climb(trials: Trials, names: Sequence[str], start: Set, freedom: Freedom) ->
         if better.species in seen:
             break
         best = better
-    _remember(trials, trials.best(freedom))
-    for species in [s for _, s in neighbours(trials, trials.best(freedom), names)[:_NEIGHBOURS]]:
-        trials(species, freedom)
-    return trials.best(freedom)
+    best = trials.best(freedom)
+    _remember(trials, best)
+    return best
+
+
+def surround(trials: Trials, trial: Trial, names: Sequence[str]) -> Trial:
+    """Fit all neighbours that come near a set; return the best set then.
+
+    Where one species stands alone, every other one could be it on a scale shifted by the
+    difference; that is beyond first order, so all are fitted.
+    """
+    _remember(trials, trial)
+    near = [s for _, s in neighbours(trials, trial, names)[:_NEIGHBOURS]]
+    if len(trial.species) == 1:
+        near += [frozenset({n}) for n in names]
+    for species in near:
+        trials(species, trial.freedom)
+    return trials.best(trial.freedom)
 
 
 def _remember(trials: Trials, trial: Trial) -> None:
@@ -129,16 +143,17 @@ def first_sets(views: Sequence[View], names: Sequence[str]) -> list[tuple[Set, H
     others: list[tuple[float, int, dict[str, float], _System]] = []
     for number, view in enumerate(views):
         plan = view.plan([n for n in names if view.shows(n)])
-        found: dict[Set, tuple[float, dict[str, float], _System]] = {}
+        found: dict[Set, tuple[float, dict[str, float], _System, Set]] = {}
         for told in _scanned(plan):
             system = _system(view, plan, {**view.hint, **told})
             score, species = _grown([system])
             if species not in found or score < found[species][0]:
-                found[species] = (score, told, system)
+                found[species] = (score, told, system, species)
         ranked = sorted(found.values(), key=lambda item: item[0])
         best.append(ranked[0][1])
         systems.append(ranked[0][2])
-        others += [(score - ranked[0][0], number, told, s) for score, told, s in ranked[1:]]
+        view.intensity = min(view.intensity, ranked[0][2].total(ranked[0][3]) or view.intensity)
+        others += [(score - ranked[0][0], number, told, s) for score, told, s, _ in ranked[1:]]
     grown: dict[Set, Hints] = {_grown(systems)[1]: tuple(best)}
     for _, number, told, system in sorted(others, key=lambda item: item[0]):
         if len(grown) >= _STARTS:
@@ -195,6 +210,12 @@ class _System:
         value = dict(zip(columns, x, strict=True))
         areas = {n: min(value[c] for c in self.species[n]) for n in shown}
         return self.square - float(self.right[columns] @ x), areas
+
+    def total(self, names: Iterable[str]) -> float:
+        """Return the sum of the areas of some species, those below zero left out."""
+        columns = self.ground + [c for n in names for c in self.species[n]]
+        x = solved(self.gram[np.ix_(columns, columns)], self.right[columns])
+        return float(np.sum(np.maximum(x[len(self.ground) :], 0.0)))
 
 
 def _system(view: View, plan: Plan, hint: Mapping[str, float]) -> _System:

@@ -139,6 +139,37 @@ def centers(
     return result, common
 
 
+def positions(placed: Sequence[Placed], library: Library) -> dict[str, float]:
+    """Return where lines lie when nothing is shifted: energy differences outrank energies.
+
+    Parameters
+    ----------
+    placed : sequence of Placed
+    library : references.Library
+
+    Returns
+    -------
+    dict of str to float
+        Binding energies by component, eV.
+    """
+    known = links(placed, library)
+    at: dict[str, float] = {}
+    for start in _anchors(placed, known):
+        at.setdefault(start.name, start.line.value)
+        todo = [start]
+        while todo:
+            here = todo.pop(0)
+            for link in known:
+                if here not in (link.one, link.two):
+                    continue
+                there = link.two if here is link.one else link.one
+                if there.name not in at:
+                    sign = 1.0 if there is link.one else -1.0
+                    at[there.name] = at[here.name] + sign * link.value
+                    todo.append(there)
+    return at
+
+
 def _lead(one: Placed, sign: str) -> str:
     return f" {sign} {one.lead}" if one.lead else ""
 

@@ -13,10 +13,11 @@ from ..convention import spectrum
 from ..errors import ModelError
 from ..shapes import SHAPES
 from ._xps_join import join
+from ._xps_positions import Placed, positions
 from .base import Settings
 
 if TYPE_CHECKING:
-    from references import Library
+    from references import Library, Line
     from references.model import CoreLevel
 
 Array = npt.NDArray[np.float64]
@@ -106,7 +107,8 @@ def simulate(
     seen = np.stack([emitted[name] for name in names], axis=-1)
     t = np.linspace(0.0, 1.0, seen.shape[0])
     moved = settings.charging_eV * t + settings.jitter_eV * rng.standard_normal(t.size)
-    made = [_level(level, names, seen, moved, library, settings) for level in levels]
+    at = _places(levels, names, library)
+    made = [_level(level, names, seen, moved, at, library, settings) for level in levels]
     if len(levels) > 1:
         made = [(x, _sensitivity(level) * y) for level, (x, y) in zip(levels, made, strict=True)]
     flux = (1.0 + settings.flux_drift * (t - 0.5))[:, None]
@@ -142,11 +144,27 @@ def _sensitivity(level: CoreLevel) -> float:
     return level.rsf["scofield_1486.6"]
 
 
+def _places(levels: list[CoreLevel], names: list[str], library: Library) -> dict[str, float]:
+    """Place all lines as `propose` does: differences between lines outrank their energies."""
+    placed = [
+        Placed(_name(name, line), line, "shift")
+        for level in levels
+        for name in names
+        for line in library.lines("xps", name, level.name)
+    ]
+    return positions(placed, library)
+
+
+def _name(species: str, line: Line) -> str:
+    return f"{species} {line.transition} {line.label}"
+
+
 def _level(
     level: CoreLevel,
     names: list[str],
     seen: Array,
     moved: Array,
+    at: dict[str, float],
     library: Library,
     settings: Simulation,
 ) -> tuple[Array, Array]:
@@ -154,7 +172,7 @@ def _level(
     lines = [(k, i) for k, n in enumerate(names) for i in library.lines("xps", n, level.name)]
     if not lines:
         raise ModelError(f"simulate xps: no species of the history has a {level.name} line")
-    centers = [i.value for _, i in lines]
+    centers = [at[_name(names[k], i)] for k, i in lines]
     low, high = min(centers) - 5.0, max(centers) + 7.0 + level.splitting
     points = round((high - low) / settings.step_eV)
     x: Array = low + settings.step_eV * np.arange(points, dtype=float)
@@ -166,11 +184,11 @@ def _level(
         ratio = level.area_ratio
         weights = [(1.0 / (1.0 + ratio), 0.0), (ratio / (1.0 + ratio), level.splitting)]
     clean: Array = np.zeros((moved.size, x.size))
-    for k, line in lines:
+    for (k, line), place in zip(lines, centers, strict=True):
         atoms = line.count or library[names[k]].atoms[level.element]
         for weight, offset in weights:
             area = (seen[:, k] * atoms * weight)[:, None]
-            center = (line.value + offset + moved)[:, None]
+            center = (place + offset + moved)[:, None]
             clean += SHAPES[peak].function(x, area, center, width, *extra)[0]
             step = SHAPES["shirley_pseudo_voigt"].function
             clean += step(x, area, center, width, settings.mixing, settings.shirley)[0]
