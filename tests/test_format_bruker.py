@@ -197,3 +197,24 @@ def test_text_exports_are_read(tmp_path):
     path.write_text(head + "1.0\n2.0\n")
     with pytest.raises(FormatError, match="2 values, SIZE says 5"):
         formats.read(path)
+
+
+def test_experiments_without_data_are_left_out_of_a_series_and_named(tmp_path):
+    # 21 is absent altogether, 31 was set up but never run: time goes on by the clock of each.
+    for number in (1, 11, 41):
+        shutil.copytree(data(OPERANDO) / str(number), tmp_path / str(number))
+    (tmp_path / "31").mkdir()
+    shutil.copy(data(OPERANDO) / "31" / "acqus", tmp_path / "31" / "acqus")
+    ds, whole = only(tmp_path), only(data(OPERANDO))
+    assert list(ds["experiment"].values) == [1, 11, 41]
+    assert ds.attrs["experiments_without_data"] == "31"
+    times = dict(zip(whole["experiment"].values, whole["time"].values, strict=True))
+    np.testing.assert_array_equal(ds["time"].values, [times[n] for n in (1, 11, 41)])
+
+
+def test_a_folder_of_experiments_none_of_which_was_run_is_one_line(tmp_path):
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        shutil.copy(data(OPERANDO) / "1" / "acqus", tmp_path / str(number) / "acqus")
+    with pytest.raises(FormatError, match="none of the 2 experiments has a fid"):
+        formats.read(tmp_path)

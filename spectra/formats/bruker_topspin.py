@@ -17,6 +17,7 @@ What is read: of an experiment its processed spectrum (lowest ``procno``), or th
 there is none; a path to ``fid``, ``ser`` or ``pdata/N`` (or a file in it) names just that. A folder
 of numbered experiments becomes one Spectrum along ``time`` (start of each from DATE in ``acqus``,
 which is UTC seconds; zero is the first), one region per kind of experiment if they differ.
+Experiments set up but not run are left out, named in ``attrs["experiments_without_data"]``.
 
 Shifts come from ``procs`` (``SF``, ``OFFSET``). Where ``SF`` is more than 1 % away from ``BF1`` it
 belongs to another nucleus: the axis is then built from ``acqus`` against ``BF1`` and says so in
@@ -42,6 +43,7 @@ from ..convention import Source
 from ..errors import FormatError
 from . import base
 from ._bruker import Parameters, number, parameters, seconds, text_of
+from ._bruker_series import stacked
 from ._nmr import MAX_POINTS, nucleus_name, processed, raw, shift_axis, utc
 from .base import Format, Options, Regions
 
@@ -227,6 +229,15 @@ def _read_experiment(folder: Path, record: Source) -> xr.Dataset:
         f"{record.file}: experiment {folder.name} has no pdata/N/1r or 2rr and no fid or ser; "
         "copy the whole folder"
     )
+
+
+def _has_data(folder: Path) -> bool:
+    """Whether an experiment holds a raw signal or a processed spectrum."""
+    if any((folder / name).is_file() for name in RAW):
+        return True
+    if not (folder / "pdata").is_dir():
+        return False
+    return any((n / name).is_file() for n in _numbered(folder / "pdata") for name in SPECTRA)
 
 
 def _read_processed(folder: Path, record: Source) -> xr.Dataset:
@@ -426,8 +437,13 @@ def _along_rows(folder: Path, rows: int) -> dict[str, npt.NDArray]:
 def _read_series(folder: Path, record: Source) -> Regions:
     """Stack equal experiments along their start times; unlike ones become regions of their own."""
     groups: dict[tuple[Any, ...], list[tuple[int, float | None, xr.Dataset]]] = {}
+    without: list[int] = []
     for child in _numbered(folder):
         if not (child / "acqus").is_file():
+            continue
+        if not _has_data(child):
+            # Set up but not run (or still queued): common at the end of an operando series.
+            without.append(int(child.name))
             continue
         ds = _read_experiment(child, Source(f"{record.file}/{child.name}", "", NAME))
         date = parameters(child / "acqus").get("DATE")
@@ -439,65 +455,22 @@ def _read_series(folder: Path, record: Source) -> Regions:
             float(x[0]), float(x[-1]), ds.attrs.get("pulse_program"), "intensity_im" in ds,
         )  # fmt: skip
         groups.setdefault(key, []).append((int(child.name), when, ds))
+    if not groups:
+        raise FormatError(
+            f"{record.file}: none of the {len(without)} experiments has a fid, ser, 1r or 2rr; "
+            "copy the folder with its data"
+        )
     regions: dict[str, xr.Dataset] = {}
     for key, members in groups.items():
         name = str(key[0])
         if sum(k[0] == key[0] for k in groups) > 1:
             numbers = f"{members[0][0]}" + (f"-{members[-1][0]}" if len(members) > 1 else "")
             name = f"{name} {numbers}"
-        regions[name] = _stacked(members, Source(record.file, record.sha256, NAME, name))
+        ds = stacked(members, Source(record.file, record.sha256, NAME, name))
+        if without:
+            ds.attrs["experiments_without_data"] = ", ".join(map(str, without))
+        regions[name] = ds
     return regions
-
-
-def _stacked(members: list[tuple[int, float | None, xr.Dataset]], record: Source) -> xr.Dataset:
-    import json
-
-    first = members[0][2]
-    if len(members) == 1:
-        ds = first.copy(deep=False)
-        ds.attrs["source"] = json.dumps([record.__dict__])
-        return ds
-    dates = [when for _, when, _ in members]
-    timed = all(d is not None for d in dates) and len(set(dates)) == len(dates)
-    if timed:
-        order = np.argsort(np.array(dates, float), kind="stable")
-        members = [members[i] for i in order]
-        start = min(d for d in dates if d is not None)
-        dim, values = "time", np.array([float(m[1] or 0.0) - start for m in members])
-    else:
-        dim, values = "scan", np.array([m[0] for m in members])
-    if dim in first["intensity"].dims:
-        raise FormatError(f"{record.file}: 2D experiments without DATE cannot be stacked")
-    dims = (dim, *map(str, first["intensity"].dims))
-    axis = dims[-1]
-    data = np.stack([m[2]["intensity"].values for m in members])
-    extra: dict[str, Any] = {}
-    if "intensity_im" in first:
-        imaginary = np.stack([m[2]["intensity_im"].values for m in members])
-        extra["intensity_im"] = (dims, imaginary, "1")
-    coords: dict[str, Any] = {"experiment": ((dim,), np.array([m[0] for m in members]), "1")}
-    attrs = {k: v for k, v in first.attrs.items() if k not in ("history", "source", "title")}
-    for name, unit in (("scans", "1"), ("receiver_gain", "1"), ("phase0_deg", "deg"),
-                       ("phase1_deg", "deg"), ("spinning_Hz_as_stated", "Hz")):  # fmt: skip
-        found = [m[2].attrs.get(name) for m in members]
-        if any(v != found[0] for v in found) and all(isinstance(v, (int, float)) for v in found):
-            coords[name] = ((dim,), np.array(found, float), unit)
-            attrs.pop(name, None)
-    attrs["title"] = str(first.attrs.get("title", ""))
-    from ..convention import spectrum
-
-    return spectrum(
-        data,
-        first[axis].values,
-        technique="nmr",
-        axis_name=axis,
-        units="1",
-        outer={dim: values} | {str(d): first[d].values for d in dims[1:-1]},
-        coords=coords,
-        extra=extra,
-        attrs=attrs,
-        source=record,
-    )
 
 
 FORMATS = (
