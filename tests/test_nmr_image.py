@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -140,3 +141,16 @@ def test_a_thousand_slices_are_imaged_and_fitted_within_a_minute():
     assert np.corrcoef(metal[:, at], growth)[0, 1] > 0.999
     assert np.abs(np.delete(metal, at, axis=1)).mean() < 0.05 * metal[:, at].mean()
     assert time.perf_counter() - start < 60
+
+
+def test_imaging_a_series_takes_twice_the_raw_cube_beside_it():
+    ds = rows([(-800.0, 0.0, 1.0, 400.0)], images=32, noise=0.02, points=1024)
+    cube = ds["intensity"].nbytes + ds["intensity_im"].nbytes
+    tracemalloc.start()
+    made = wb.correct(ds, "image", field_of_view_um=FOV, steps=STEPS, interval_s=60.0)
+    made = wb.correct(made, "fourier", first_point=1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made["intensity"].shape == (32, STEPS, 1024)
+    # The images and the spectra, beside the raw cube itself.
+    assert peak < 2.1 * cube

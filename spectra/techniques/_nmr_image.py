@@ -106,21 +106,28 @@ def image(ds: xr.Dataset, settings: Image) -> xr.Dataset:
     if size < steps:
         raise ModelError(f"{where(ds)}: {size} positions from {steps} steps; more or as many")
     fov = field_of_view(ds, settings)
-    data = (ds["intensity"].values + 1j * ds["intensity_im"].values).reshape(-1, steps, points)
-    if settings.first == "positive":
-        # The row of k = 0 stays the middle one.
-        data = np.roll(data[:, ::-1], 1 - steps % 2, axis=1)
+    # Image by image into the result: a series of images is the largest thing in memory.
+    images = rows // steps
+    re = ds["intensity"].values.reshape(images, steps, points)
+    im = ds["intensity_im"].values.reshape(images, steps, points)
+    made_re, made_im = np.empty((images, size, points)), np.empty((images, size, points))
+    weight = np.ones(steps)
     if settings.window == "hann":
         k = np.arange(steps) - steps // 2
-        data = data * (0.5 + 0.5 * np.cos(2 * np.pi * k / steps))[None, :, None]
+        weight = 0.5 + 0.5 * np.cos(2 * np.pi * k / steps)
     before = size // 2 - steps // 2
-    padded = np.zeros((data.shape[0], size, points), complex)
-    padded[:, before : before + steps] = data
     transform = np.fft.fft if settings.direction == "forward" else np.fft.ifft
-    made = np.fft.fftshift(transform(np.fft.ifftshift(padded, axes=1), axis=1), axes=1)
-    made = made * ((size if settings.direction == "backward" else 1.0) / steps)
+    scale = (size if settings.direction == "backward" else 1.0) / steps
+    for i in range(images):
+        data = re[i] + 1j * im[i]
+        if settings.first == "positive":
+            # The row of k = 0 stays the middle one.
+            data = np.roll(data[::-1], 1 - steps % 2, axis=0)
+        padded = np.zeros((size, points), complex)
+        padded[before : before + steps] = data * weight[:, None]
+        one = scale * np.fft.fftshift(transform(np.fft.ifftshift(padded, axes=0), axis=0), axes=0)
+        made_re[i], made_im[i] = one.real, one.imag
     z = (np.arange(size) - size // 2) * (fov / size)
-    images = data.shape[0]
     dims: tuple[str, ...] = ("z", axis)
     out = ds.drop_vars([v for v in ds.variables if "scan" in ds[v].dims])
     out = out.assign_coords(z=("z", z, {"units": "um"}))
@@ -131,9 +138,9 @@ def image(ds: xr.Dataset, settings: Image) -> xr.Dataset:
         t = np.arange(images) * settings.interval_s
         out = out.assign_coords(time=("time", t, {"units": "s"}))
     else:
-        made = made[0]
+        made_re, made_im = made_re[0], made_im[0]
     units = ds["intensity"].attrs["units"]
-    out["intensity"] = (dims, np.ascontiguousarray(made.real), {"units": units})
-    out["intensity_im"] = (dims, np.ascontiguousarray(made.imag), {"units": units})
+    out["intensity"] = (dims, made_re, {"units": units})
+    out["intensity_im"] = (dims, made_im, {"units": units})
     out.attrs["resolution_um"] = fov / steps * (2.0 if settings.window == "hann" else 1.0)
     return out
