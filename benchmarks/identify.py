@@ -40,7 +40,6 @@ ELEMENTS = {
     "raman": "Li P S Cl O",
     "edxrd": "Li P S Cl",
 }
-SETTINGS: dict[str, dict[str, Any]] = {"xps": {"tie_levels": True}}
 
 
 @dataclasses.dataclass
@@ -223,16 +222,15 @@ def visible(one: Case) -> bool:
 
 def _true_fit(one: Case) -> tuple[View, Fitted | None]:
     """Fit the species that are there, as far as they are candidates."""
-    technique = str(one.ds.attrs["technique"])
     flat = one.ds.isel(dict.fromkeys(one.ds["intensity"].dims[:-1], 0), drop=True)
-    view = View(flat, 0, 1, references.load(), SETTINGS.get(technique))
+    view = View(flat, 0, 1, references.load())
     view.prepare(one.candidates)
     return view, view.fit(frozenset(one.truth) - {one.missing})
 
 
 def answer(one: Case) -> Identification:
     """Ask `identify`."""
-    return wb.identify(one.ds, candidates=one.candidates, settings=SETTINGS)
+    return wb.identify(one.ds, candidates=one.candidates)
 
 
 def strong(one: Case) -> list[str]:

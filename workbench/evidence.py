@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -18,8 +18,10 @@ from spectra.component import Component, Components, Param, names_in
 from spectra.convention import axis_of
 
 from .engine.batched import deviance, minimise
+from .engine.lift import Job, arrays_of, solve, weights_of
 from .engine.plan import Plan, build, jacobian, model
 from .engine.problem import COUNT_FLOOR, Block
+from .engine.warm import ready
 from .fit import block_of
 from .flexible import RIGID, Freedom, with_freedom
 from .run import statistic_for
@@ -29,6 +31,15 @@ Array = npt.NDArray[np.float64]
 _EDM = 1e-3
 """Fits for comparison end this close to the minimum of chi-square."""
 _DRAWS = 1000
+_MANY = 100
+"""Lines from which on the compiled engine fits."""
+_SETTINGS: dict[str, dict[str, Any]] = {
+    # Cells refined on the spectrum would follow the lines of other phases where theirs is absent.
+    "edxrd": {"cells": "library", "lattice": "each", "strain_range": 0.005},
+    # One sample: its core levels are tied by atoms.
+    "xps": {"tie_levels": True},
+}
+"""How species are proposed where the user says nothing."""
 
 
 @dataclass(frozen=True)
@@ -182,16 +193,17 @@ class View:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.ds, self.source, self.count, self.library = ds, source, count, library
-        self.settings = settings
-        self.handler = techniques.get(str(ds.attrs["technique"]))
-        self.statistic = statistic_for(ds)
+        technique = str(ds.attrs["technique"])
+        self.settings = {**_SETTINGS.get(technique, {}), **(settings or {})}
+        self.handler = techniques.get(technique)
+        self.origin = weights_of(ds)
         self.x = np.asarray(ds[axis_of(ds)].values, dtype=float)
         self.hint: dict[str, float] = {}
         self._plans: dict[tuple[tuple[str, ...], Freedom], Plan] = {}
         self._whole: Components | None = None
         self._shows: dict[str, bool] = {}
         self._ground = Components([_polynomial(ds)])
-        self.block = block_of(ds, build(self._ground), self.statistic)
+        self.block = block_of(ds, build(self._ground), statistic_for(ds))
         if self.block.scale:  # no errors of their own: the scatter of neighbours
             self.block = _scattered(self.block)
         seen = self.block.weight[0] > 0.0
@@ -249,17 +261,41 @@ class View:
         if self.points <= plan.size:
             return None
         start = self.linear_start(plan, self.starting(plan, self.hint))
-        solution = minimise(plan, self.block, start, _EDM)
-        if not solution.converged[0] or not np.isfinite(solution.chisqr[0]):
+        found = self._minimised(plan, start)
+        if found is None:
             return None
-        p = solution.p[0]
-        value = float(solution.chisqr[0])
+        p, hessian, value = found
         if self.block.poisson:
             curve = self._curve(plan, p)
             value = float(deviance(self.block.y, curve[None], self.block.weight > 0.0)[0])
         full = plan.transform(p[None])[0][0]
         ranges, areas = self._ranges(plan)
-        return Fitted(plan, p, full, solution.hessian[0], value, ranges, areas, self.points)
+        return Fitted(plan, p, full, hessian, value, ranges, areas, self.points)
+
+    def _minimised(self, plan: Plan, start: Array) -> tuple[Array, Array, float] | None:
+        """Return parameters, Gram matrix and chi-square of one fit.
+
+        Powder patterns have hundreds of lines: there the compiled engine pays, if it is warm.
+        """
+        if len(plan.primitives) > _MANY and self.origin != "none" and ready():
+            job = Job(
+                replace(plan, start=start),
+                self.x,
+                self.origin,
+                self.block.poisson,
+                "batch",
+                True,
+                (),
+            )
+            report = solve(job, arrays_of(self.ds), None, 1)
+            covariance = report.covar[0][np.ix_(plan.free, plan.free)]  # type: ignore[index]
+            if np.all(np.isfinite(covariance)) and np.all(np.diagonal(covariance) > 0.0):
+                value = report.value[0][plan.free]
+                return value, np.linalg.inv(_sane(covariance)), float(report.chisqr[0])
+        solution = minimise(plan, self.block, start, _EDM)
+        if not solution.converged[0] or not np.isfinite(solution.chisqr[0]):
+            return None
+        return solution.p[0], solution.hessian[0], float(solution.chisqr[0])
 
     def _ranges(self, plan: Plan) -> tuple[Array, npt.NDArray[np.int64]]:
         """Areas may be as large as all intensity; other parameters lie within their bounds."""

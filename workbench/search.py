@@ -29,6 +29,8 @@ _FITTED_PER_ROUND = 6
 _NEIGHBOURS = 30
 _PAIRED = 10
 """Absent species that are tried two at a time."""
+_SCANNED = 12
+"""Neighbours at another common shift that are fitted."""
 _STARTS = 5
 """Sets from which the search starts."""
 
@@ -66,18 +68,75 @@ def climb(trials: Trials, names: Sequence[str], start: Set, freedom: Freedom) ->
 
 
 def surround(trials: Trials, trial: Trial, names: Sequence[str]) -> Trial:
-    """Fit all neighbours that come near a set; return the best set then.
+    """Fit all neighbours that come near a set, until that finds no better one; return the best.
 
-    Where one species stands alone, every other one could be it on a scale shifted by the
-    difference; that is beyond first order, so all are fitted.
+    Neighbours come from the Jacobian, and, as an exchange often goes with another common shift,
+    from scans of that shift.
     """
-    _remember(trials, trial)
-    near = [s for _, s in neighbours(trials, trial, names)[:_NEIGHBOURS]]
-    if len(trial.species) == 1:
-        near += [frozenset({n}) for n in names]
-    for species in near:
-        trials(species, trial.freedom)
-    return trials.best(trial.freedom)
+    for _ in range(3):
+        _remember(trials, trial)
+        for species in [s for _, s in neighbours(trials, trial, names)[:_NEIGHBOURS]]:
+            trials(species, trial.freedom)
+        for species, hints in _elsewhere(trials, trial, names):
+            for view, hint in zip(trials.views, hints, strict=True):
+                view.hint = {**view.hint, **hint}
+            trials(species, trial.freedom)
+        best = trials.best(trial.freedom)
+        if best.species == trial.species:
+            break
+        trial = best
+    return best
+
+
+def _elsewhere(trials: Trials, trial: Trial, names: Sequence[str]) -> list[tuple[Set, Hints]]:
+    """Return untried neighbours that fit best at some common shift, linear least squares says."""
+    scans = []
+    for view in trials.views:
+        plan = view.plan([n for n in names if view.shows(n)])
+        told = _scanned(plan)
+        if len(told) == 1:
+            return []
+        scans.append([(hint, _system(view, plan, {**view.hint, **hint})) for hint in told])
+    here = trial.species
+    outside = [n for n in names if n not in here]
+    sets = {
+        here - set(out) | {n} for k in (0, 1, 2) for out in combinations(here, k) for n in outside
+    }
+    sets |= {here - {s} for s in here} | (
+        {frozenset({n}) for n in names} if len(here) < 3 else set()
+    )
+    found = []
+    for species in sorted(sets, key=sorted):
+        if not species or len(species) > MOST_SPECIES:
+            continue
+        if (species, _of(trial.freedom, species)) in trials.done:
+            continue
+        total, hints = 0.0, []
+        for scan in scans:
+            scores = [_penalised(system, species) for _, system in scan]
+            best = int(np.argmin(scores))
+            total += _lowest(scores, best)
+            hints.append(scan[best][0])
+        found.append((total, sorted(species), tuple(hints)))
+    return [(frozenset(s), hints) for _, s, hints in sorted(found, key=lambda f: f[:2])[:_SCANNED]]
+
+
+def _penalised(system: _System, species: Set) -> float:
+    """Return the remaining squares and a price for each area, those below zero set to zero."""
+    square, areas = system.solved(species)
+    while areas and min(areas.values()) < 0.0:
+        areas.pop(min(areas, key=lambda n: areas[n]))
+        square, areas = system.solved(areas)
+    return square + system.price * len(species)
+
+
+def _lowest(scores: Sequence[float], best: int) -> float:
+    """Return the lowest point of a parabola through the least of some scores."""
+    if not 0 < best < len(scores) - 1:
+        return scores[best]
+    left, middle, right = scores[best - 1 : best + 2]
+    bend = left - 2.0 * middle + right
+    return middle - (right - left) ** 2 / (8.0 * bend) if bend > 0.0 else middle
 
 
 def _remember(trials: Trials, trial: Trial) -> None:

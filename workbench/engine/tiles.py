@@ -13,6 +13,7 @@ import inspect
 import math
 import types as python_types
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -179,10 +180,15 @@ def _tile(point: Any, count: int) -> Callable[..., None]:
 
 def source_key(shape: Shape) -> str:
     """Hash of the shape's compiled source: changes when the formula does."""
+    return _source_key(shape.function)
+
+
+@lru_cache(maxsize=256)  # a powder pattern asks for each of its hundreds of lines
+def _source_key(function: Callable[..., Any]) -> str:
     try:
-        text = inspect.getsource(shape.function)
+        text = inspect.getsource(function)
     except OSError:
-        text = repr(shape.function.__code__.co_code) + repr(shape.function.__code__.co_consts)
+        text = repr(function.__code__.co_code) + repr(function.__code__.co_consts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
