@@ -72,6 +72,9 @@ class Tally:
         """Return the shares that are judged."""
         return {
             "mixtures": self.mixtures,
+            "found": self.units,
+            "strong": self.strong,
+            "intervals": self.intervals,
             "precision": self.right_units / max(self.units, 1),
             "recall": self.strong_found / max(self.strong, 1),
             "certain": self.certain,

@@ -13,6 +13,7 @@ import xarray as xr
 
 import references
 from references.errors import InterphaseError
+from references.model import Line
 from spectra import techniques
 from spectra.component import Component, Components, Param, names_in
 from spectra.convention import axis_of
@@ -31,7 +32,7 @@ Array = npt.NDArray[np.float64]
 _EDM = 1e-3
 """Fits for comparison end this close to the minimum of chi-square."""
 _DRAWS = 1000
-_MANY = 100
+_MANY = 10
 """Lines from which on the compiled engine fits."""
 _SETTINGS: dict[str, dict[str, Any]] = {
     # Cells refined on the spectrum would follow the lines of other phases where theirs is absent.
@@ -223,6 +224,19 @@ class View:
                 found = Components()
             self._shows[species] = species in found.species
         return self._shows[species]
+
+    def lines(self, species: str) -> tuple[Line, ...]:
+        """Return the library's lines of a species on this axis; none for crystals."""
+        technique = self.handler.name
+        if technique not in ("xps", "nmr", "raman"):
+            return ()
+        inside = [
+            line
+            for line in self.library.lines(technique, species)
+            if self.x[0] <= line.value <= self.x[-1]
+        ]
+        nucleus = self.ds.attrs.get("nucleus")
+        return tuple(i for i in inside if nucleus is None or i.transition == nucleus)
 
     def prepare(self, names: Sequence[str]) -> None:
         """Propose all candidates at once where their components do not lean on one another."""

@@ -19,8 +19,8 @@ class Finding:
     species : str
         Library id.
     verdict : str
-        ``"certain"`` (at least 99 to 1), ``"likely"``, ``"group"`` (it, or what its group names in
-        its place), ``"possible"`` (not above its detection limit, or as likely not there),
+        ``"certain"`` (at least 99 to 1, and no look-alike), ``"likely"``, ``"group"`` (it, or what
+        its group names in its place), ``"possible"`` (less than 9 to 1),
         ``"alternative"`` (could stand in for a species found) or ``"absent"``.
     probability : float
         Posterior, averaged over the sets tried; of a group, that any of it is there.
@@ -33,6 +33,8 @@ class Finding:
         Smallest amount that would have been seen (Currie).
     group : tuple of str
         Species that explain the data as well in its place.
+    alike : tuple of str
+        Species that this one could be as papers differ on their positions.
     units : str
         Of the amount; empty for shares.
     """
@@ -45,6 +47,7 @@ class Finding:
     interval: tuple[float, float]
     limit: float
     group: tuple[str, ...]
+    alike: tuple[str, ...]
     units: str
 
 
@@ -208,4 +211,5 @@ class Identification:
             )
         if f.verdict == "possible":
             return f"{f.species}: possible (p = {f.probability:.3f}), {size}; limit {f.limit:.2g}."
-        return f"{f.species}: {f.verdict} (p = {f.probability:.3f}), {size}."
+        also = f"; by its position it could also be {' or '.join(f.alike)}" if f.alike else ""
+        return f"{f.species}: {f.verdict} (p = {f.probability:.3f}), {size}{also}."

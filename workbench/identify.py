@@ -13,6 +13,7 @@ import xarray as xr
 import references
 from references import thermo
 from references.errors import InterphaseError
+from references.model import Line
 from spectra.convention import check
 
 from .errors import FitError, OrderError
@@ -224,6 +225,7 @@ def _findings(trials: Trials, best: Trial, names: Sequence[str]) -> list[Finding
     groups = {s: _group(s, best.species, near) for s in best.species}
     alternatives = {n for group in groups.values() for n in group}
     limits = _limits(trials, best, names)
+    alike = {s: _alike(s, best.species, names, trials.views) for s in best.species}
     found = []
     for name in names:
         p = near.probability([name])
@@ -232,7 +234,7 @@ def _findings(trials: Trials, best: Trial, names: Sequence[str]) -> list[Finding
             owners = tuple(sorted(s for s, group in groups.items() if name in group))
             limit, units = limits.get(name, (float("nan"), ""))
             nan = (float("nan"), float("nan"))
-            found.append(Finding(name, verdict, p, nan[0], nan[0], nan, limit, owners, units))
+            found.append(Finding(name, verdict, p, nan[0], nan[0], nan, limit, owners, (), units))
             continue
         group = groups[name]
         amount, stderr, interval, units = _amount((name, *group), near)
@@ -243,8 +245,10 @@ def _findings(trials: Trials, best: Trial, names: Sequence[str]) -> list[Finding
         elif group:
             verdict = "group"
         else:
-            verdict = "certain" if p >= CERTAIN else "likely"
-        found.append(Finding(name, verdict, p, amount, stderr, interval, limit, group, units))
+            verdict = "certain" if p >= CERTAIN and not alike[name] else "likely"
+        found.append(
+            Finding(name, verdict, p, amount, stderr, interval, limit, group, alike[name], units)
+        )
     return found
 
 
@@ -262,6 +266,37 @@ def _group(name: str, best: Set, near: _Weighed) -> tuple[str, ...]:
             break
         group.append(most)
     return tuple(group)
+
+
+def _alike(name: str, best: Set, names: Sequence[str], views: Sequence[View]) -> tuple[str, ...]:
+    """Return species not found whose lines, as papers differ on them, could be this one's.
+
+    Every line of the one that these spectra show must lie where a paper has one of the other, and
+    the other may have no further line. Crystals are told apart by their patterns.
+    """
+    return tuple(
+        other
+        for other in names
+        if other not in best
+        and all(
+            _overlap(view.lines(name), view.lines(other))
+            for view in views
+            if view.shows(name) or view.shows(other)
+        )
+    )
+
+
+def _overlap(mine: Sequence[Line], theirs: Sequence[Line]) -> bool:
+    if len(mine) != len(theirs) or not mine:
+        return False
+    pairs = zip(
+        sorted(mine, key=lambda i: (i.transition, i.value)),
+        sorted(theirs, key=lambda i: (i.transition, i.value)),
+        strict=True,
+    )
+    return all(
+        a.transition == b.transition and a.low <= b.high and b.low <= a.high for a, b in pairs
+    )
 
 
 def _amount(
