@@ -302,13 +302,15 @@ def sweep(technique: str, number: int, first: int = 0, *, tell: bool = False) ->
     return tally
 
 
-def outside(technique: str, kind: str, number: int, *, tell: bool = False) -> tuple[int, int]:
+def outside(
+    technique: str, kind: str, number: int, first: int = 0, *, tell: bool = False
+) -> tuple[int, int]:
     """Return how many of some mixtures with a truth outside the model were flagged, and certain.
 
     The second number counts species called certain that are not there.
     """
     flagged = wrong = 0
-    seeds = (s for s in itertools.count(10_000) if visible(case(technique, s, kind)))
+    seeds = (s for s in itertools.count(10_000 + first) if visible(case(technique, s, kind)))
     for seed in itertools.islice(seeds, number):
         one = case(technique, seed, kind)
         found = answer(one)
@@ -347,7 +349,7 @@ def main() -> None:
             print(technique, "  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
         for kind in KINDS[technique]:
             if told.outside:
-                flagged, wrong = outside(technique, kind, told.outside, tell=told.tell)
+                flagged, wrong = outside(technique, kind, told.outside, told.first, tell=told.tell)
                 print(
                     f"{technique} outside: {kind}: flagged {flagged} of {told.outside}, "
                     f"wrong certain {wrong}",
