@@ -56,7 +56,7 @@ def test_phases_with_the_same_lines_are_one_group():
 
 def test_a_partner_line_decides():
     chlorine, phosphorus = at("Cl 2p", 3, time=slice(0, 1)), at("P 2p", 5, time=slice(0, 1))
-    both = wb.identify([chlorine, phosphorus], candidates=["Li6PS5Cl", "LiCl"])
+    both = wb.identify([chlorine, phosphorus], candidates=["Li6PS5Cl", "LiCl", "Li3P"])
     assert both["Li6PS5Cl"].verdict == "certain"
 
 

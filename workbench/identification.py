@@ -19,8 +19,9 @@ class Finding:
     species : str
         Library id.
     verdict : str
-        ``"certain"`` (at least 99 to 1, and no look-alike), ``"likely"``, ``"group"`` (it, or what
-        its group names in its place), ``"possible"`` (less than 9 to 1),
+        ``"certain"`` (at least 99 to 1, no look-alike, and nothing left unexplained),
+        ``"likely"``, ``"group"`` (it, or what its group names in its place), ``"possible"`` (less
+        than 9 to 1),
         ``"alternative"`` (could stand in for a species found) or ``"absent"``.
     probability : float
         Posterior, averaged over the sets tried; of a group, that any of it is there.

@@ -108,13 +108,14 @@ def identify(
     if any(remains(views, best.fits)):
         best = _freed(trials, names, best)
     peaks, misfits = remains(views, best.fits)
-    findings = _findings(trials, best, names)
+    notes = notes_of(best, views)
+    findings = _findings(trials, best, names, explained=not (peaks or misfits or notes))
     first = [next(k for k, v in enumerate(views) if v.source == s) for s in range(len(given))]
     return Identification(
         findings=tuple(sorted(findings, key=lambda f: (f.verdict == "absent", -f.probability))),
         unexplained=peaks,
         misfits=misfits,
-        notes=notes_of(best, views),
+        notes=notes,
         models=tuple(best.fits[k].plan.components for k in first),
         reduced_deviance=best.reduced,
     )
@@ -220,7 +221,9 @@ def _weighed(trials: Trials, best: Trial) -> _Weighed:
     return _Weighed(sets, weights[keep] / weights[keep].sum(), amounts)
 
 
-def _findings(trials: Trials, best: Trial, names: Sequence[str]) -> list[Finding]:
+def _findings(
+    trials: Trials, best: Trial, names: Sequence[str], *, explained: bool
+) -> list[Finding]:
     near = _weighed(trials, best)
     groups = {s: _group(s, best.species, near) for s in best.species}
     alternatives = {n for group in groups.values() for n in group}
@@ -245,7 +248,8 @@ def _findings(trials: Trials, best: Trial, names: Sequence[str]) -> list[Finding
         elif group:
             verdict = "group"
         else:
-            verdict = "certain" if p >= CERTAIN and not alike[name] else "likely"
+            certain = explained and p >= CERTAIN and not alike[name]
+            verdict = "certain" if certain else "likely"
         found.append(
             Finding(name, verdict, p, amount, stderr, interval, limit, group, alike[name], units)
         )
