@@ -19,6 +19,7 @@ import workbench as wb
 from references.errors import InterphaseError
 from spectra import formats, techniques
 from spectra.component import Components
+from workbench.identification import Identification
 from workbench.recipe import Change, Recipe, edited, recipe_from
 from workbench.run import Result, prepare, proposed, run_recipe, save_result
 
@@ -156,6 +157,15 @@ class Session(param.Parameterized):
         with self._guarded():
             self._propose({**draft, "propose": proposal})
             self._say(f"{len(self.components)} components proposed")
+
+    def suggest(self, elements: str) -> Identification | None:
+        """Rank the species that the spectrum shows; None where that fails."""
+        with self._guarded():
+            found = wb.identify(self.prepared, elements=elements or None)
+            left = " Something stays unexplained." if found.flagged else ""
+            self._say(f"{', '.join(found.species) or 'nothing'} found.{left}")
+            return found
+        return None
 
     def _propose(self, draft: dict[str, Any]) -> None:
         recipe = recipe_from(draft, "recipe")

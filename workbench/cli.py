@@ -11,24 +11,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from references.errors import InterphaseError
 
-if TYPE_CHECKING:
-    pass
+from .cli_species import identify_species, species
+from .errors import UsageError
 
 Serve = Callable[[Path, int | None], None]
 """How the app is served: ``(folder, port)``; given by `apps`, which this package cannot import."""
 
 
-class _UsageError(InterphaseError):
-    """The command line itself is wrong."""
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _UsageError(f"{self.prog}: {message}; see '{self.prog} --help'")
+        raise UsageError(f"{self.prog}: {message}; see '{self.prog} --help'")
 
 
 def main(argv: Sequence[str] | None = None, serve: Serve | None = None) -> int:
@@ -102,9 +98,18 @@ def parser() -> argparse.ArgumentParser:
     command = add("formats", _formats, "List the file formats.")
     command.add_argument("--json", action="store_true")
 
-    command = add("species", _species, "List, show or check the reference library.")
+    command = add("species", species, "List, show or check the reference library.")
     command.add_argument("what", nargs="?", default="list", choices=["list", "show", "check"])
     command.add_argument("id", nargs="?", help="species id or alias, for show")
+    command.add_argument("--library", type=Path, help="folder with species of your own")
+    command.add_argument("--json", action="store_true")
+
+    command = add("identify", identify_species, "Rank the species that a file shows by evidence.")
+    _file_arguments(command)
+    command.add_argument("--elements", metavar="'Li P S Cl'", help="no others are in the sample")
+    command.add_argument("--candidates", metavar="A,B", help="only these species")
+    command.add_argument("--precursors", metavar="A,B", help="species known to be put in")
+    command.add_argument("--potential", type=float, metavar="V", help="against Li+/Li")
     command.add_argument("--library", type=Path, help="folder with species of your own")
     command.add_argument("--json", action="store_true")
 
@@ -219,7 +224,7 @@ def _open(args: argparse.Namespace) -> int:
         from . import plot
 
         if len(found) > 1:
-            raise _UsageError("open --plot: several regions; name one with --region")
+            raise UsageError("open --plot: several regions; name one with --region")
         _save_figure(plot.spectrum(next(iter(found.values()))), args.plot)
     return 0
 
@@ -259,59 +264,17 @@ def _formats(args: argparse.Namespace) -> int:
     return 0
 
 
-def _species(args: argparse.Namespace) -> int:
-    import references
-
-    from .terminal import print_json, print_table
-
-    library = references.load(args.library)
-    if library.replaced and not args.json:
-        print(f"your own replace the bundled: {', '.join(library.replaced)}", file=sys.stderr)
-    if args.what == "show":
-        if not args.id:
-            raise _UsageError("species show: name a species, for example Li2S")
-        data = library[args.id].model_dump(mode="json", exclude_none=True)
-        if args.json:
-            print_json(data)
-        else:
-            import yaml
-
-            print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
-        return 0
-    if args.what == "check":
-        from references.check import check
-
-        problems = [str(problem) for problem in check(library)]
-        if args.json:
-            print_json({"species": len(library.species), "problems": problems})
-        else:
-            for problem in problems:
-                print(problem, file=sys.stderr)
-            print(f"{len(library.species)} species, {len(problems)} problems")
-        return 1 if problems else 0
-    rows = [
-        [s.id, s.formula, s.role, ",".join(sorted({line.technique for line in s.lines}))]
-        for s in library.species.values()
-    ]
-    if args.json:
-        keys = ("id", "formula", "role", "techniques")
-        print_json([dict(zip(keys, row, strict=True)) for row in rows])
-    else:
-        print_table(rows, ["id", "formula", "role", "lines in"])
-    return 0
-
-
 def _fit(args: argparse.Namespace) -> int:
     from .recipe import Opening, Proposal, Recipe, read_recipe, recipe_from
     from .run import count_flagged, run_recipe, save_result
     from .terminal import amounts_json, list_flagged, print_json, print_result
 
     if (args.recipe is None) == (args.species is None):
-        raise _UsageError("fit: give --species A,B,C or --recipe R.yaml")
+        raise UsageError("fit: give --species A,B,C or --recipe R.yaml")
     if args.recipe is not None:
         recipe = read_recipe(args.recipe)
         if not isinstance(recipe, Recipe):
-            raise _UsageError(f"fit: {args.recipe.name} is a campaign; use 'interphase run'")
+            raise UsageError(f"fit: {args.recipe.name} is a campaign; use 'interphase run'")
         if args.region is not None:
             recipe = recipe.model_copy(
                 update={"open": recipe.open.model_copy(update={"region": args.region})}
@@ -420,9 +383,7 @@ def _why(args: argparse.Namespace) -> int:
         try:
             at[key] = float(value)
         except ValueError:
-            raise _UsageError(
-                f"why --at {item!r}: write DIM=VALUE, for example time=3600"
-            ) from None
+            raise UsageError(f"why --at {item!r}: write DIM=VALUE, for example time=3600") from None
     told = explain(args.result, param=args.param, at=at)
     if args.json:
         print_json(told)
@@ -461,7 +422,7 @@ def _simulate(args: argparse.Namespace) -> int:
     for item in args.set:
         key, equals, value = item.partition("=")
         if not equals:
-            raise _UsageError(f"simulate --set {item!r}: write KEY=VALUE")
+            raise UsageError(f"simulate --set {item!r}: write KEY=VALUE")
         settings[key] = yaml.safe_load(value)
     ds = simulate(args.technique, settings=settings, seed=args.seed)
     save(ds, args.output)
@@ -471,9 +432,9 @@ def _simulate(args: argparse.Namespace) -> int:
 
 def _app(args: argparse.Namespace) -> int:
     if args.serve_with is None:
-        raise _UsageError("app: start it with the command 'interphase'")
+        raise UsageError("app: start it with the command 'interphase'")
     if not args.folder.is_dir():
-        raise _UsageError(f"app: {args.folder.name}: no such folder")
+        raise UsageError(f"app: {args.folder.name}: no such folder")
     args.serve_with(args.folder, args.port)
     return 0
 
@@ -495,6 +456,6 @@ def _demo(args: argparse.Namespace) -> int:
         print(f"written: {path}")
     if args.serve:
         if args.serve_with is None:
-            raise _UsageError("demo --serve: start it with the command 'interphase'")
+            raise UsageError("demo --serve: start it with the command 'interphase'")
         args.serve_with(args.output, args.port)
     return 0

@@ -19,3 +19,7 @@ class FitError(InterphaseError):
 
 class StoreError(InterphaseError):
     """A result cannot be saved or loaded."""
+
+
+class UsageError(InterphaseError):
+    """The command line itself is wrong."""

@@ -305,7 +305,8 @@ class View:
             covariance = report.covar[0][np.ix_(plan.free, plan.free)]  # type: ignore[index]
             if np.all(np.isfinite(covariance)) and np.all(np.diagonal(covariance) > 0.0):
                 value = report.value[0][plan.free]
-                return value, np.linalg.inv(_sane(covariance)), float(report.chisqr[0])
+                hessian = np.asarray(np.linalg.inv(_sane(covariance)))
+                return np.asarray(value), hessian, float(report.chisqr[0])
         solution = minimise(plan, self.block, start, _EDM)
         if not solution.converged[0] or not np.isfinite(solution.chisqr[0]):
             return None

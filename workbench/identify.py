@@ -61,7 +61,8 @@ def identify(
     ----------
     ds : xr.Dataset or sequence of them
         Spectra; several (S 2p and P 2p of one sample, 31P and 7Li) share the species and decide
-        together. A series or map is judged on three sums: its two extremes and the rest.
+        together. A series or map is judged on three sums, each of a tenth of it: its
+        two extremes and its middle.
     elements : str or iterable of str, optional
         ``"Li P S Cl"``: candidates hold no other elements.
     precursors : sequence of str

@@ -1,4 +1,4 @@
-"""Few summed spectra that stand for a series or map: its extremes, and the rest."""
+"""Few summed spectra that stand for a series or map: its extremes, and its middle."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from spectra.convention import axis_of, outer_dims
 
 Array = npt.NDArray[np.float64]
 
-_EXTREME = 0.2
-"""Share of the spectra at either end of the main difference."""
+_SHARE = 0.1
+"""Share of the spectra in each sum: few, as drift within a sum moves lines against each other."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Total:
 
 
 def representatives(ds: xr.Dataset) -> list[Total]:
-    """Return sums over the spectra at both ends of the main difference, and over the others.
+    """Return sums over the spectra at both ends and in the middle of the main difference.
 
     The main difference is the first principal component of the spectra divided by their sums.
     The groups share no spectrum, so that their evidence adds.
@@ -83,8 +83,9 @@ def _groups(y: Array, seen: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int64]
         _, vectors = np.linalg.eigh(shape @ shape.T)
         main = vectors[:, -1]
     order = np.argsort(main, kind="stable")
-    cut = max(1, round(_EXTREME * count))
-    return [np.sort(part) for part in (order[cut:-cut], order[:cut], order[-cut:]) if part.size]
+    size = max(1, round(_SHARE * count))
+    first = (count - size) // 2
+    return [np.sort(p) for p in (order[first : first + size], order[:size], order[-size:])]
 
 
 def _summed(

@@ -132,14 +132,12 @@ def read_modules(raw: bytes, path: Path) -> Measurement:
     settings = found.get("VMP Set", (b"", ""))[0]
     log, date = found.get("VMP LOG", (b"", ""))
     loops = found.get("VMP loop", (b"", ""))[0]
-    starts = (
-        np.frombuffer(loops[4 : 4 + (len(loops) - 4) // 4 * 4], "<u4") if len(loops) > 4 else []
-    )
+    starts = np.frombuffer(loops[4 : 4 + max(len(loops) - 4, 0) // 4 * 4], "<u4")
     experiment = _TECHNIQUES.get(settings[0], "") if settings else ""
     return Measurement(
         columns,
         _start(log, date),
-        np.trim_zeros(np.asarray(starts, dtype=np.int64), "b"),
+        np.trim_zeros(starts.astype(np.int64), "b"),
         experiment,
         experiment in _SWEEPS if experiment else None,
         skipped,

@@ -1,0 +1,81 @@
+"""The command line's questions to the reference library: what it holds, and what a file shows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .errors import UsageError
+
+
+def species(args: argparse.Namespace) -> int:
+    """List, show or check the reference library."""
+    import references
+
+    from .terminal import print_json, print_table
+
+    library = references.load(args.library)
+    if library.replaced and not args.json:
+        print(f"your own replace the bundled: {', '.join(library.replaced)}", file=sys.stderr)
+    if args.what == "show":
+        if not args.id:
+            raise UsageError("species show: name a species, for example Li2S")
+        data = library[args.id].model_dump(mode="json", exclude_none=True)
+        if args.json:
+            print_json(data)
+        else:
+            import yaml
+
+            print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+        return 0
+    if args.what == "check":
+        from references.check import check
+
+        problems = [str(problem) for problem in check(library)]
+        if args.json:
+            print_json({"species": len(library.species), "problems": problems})
+        else:
+            for problem in problems:
+                print(problem, file=sys.stderr)
+            print(f"{len(library.species)} species, {len(problems)} problems")
+        return 1 if problems else 0
+    rows = [
+        [s.id, s.formula, s.role, ",".join(sorted({line.technique for line in s.lines}))]
+        for s in library.species.values()
+    ]
+    if args.json:
+        keys = ("id", "formula", "role", "techniques")
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
+    else:
+        print_table(rows, ["id", "formula", "role", "lines in"])
+    return 0
+
+
+def identify_species(args: argparse.Namespace) -> int:
+    """Rank the species that a file shows; exit status 2 where something stays unexplained."""
+    import references
+
+    from .identify import identify
+    from .terminal import print_json
+    from .verbs import open
+
+    ds = open(args.file, region=args.region, format=args.format, technique=args.technique)
+    found = identify(
+        ds,
+        elements=args.elements,
+        candidates=_names(args.candidates) or None,
+        precursors=_names(args.precursors),
+        potential=args.potential,
+        library=references.load(args.library),
+    )
+    if args.json:
+        print_json(found.to_dict())
+    else:
+        print(found.table())
+        print()
+        print(found.report())
+    return 2 if found.flagged else 0
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
