@@ -102,9 +102,9 @@ def _elsewhere(trials: Trials, trial: Trial, names: Sequence[str]) -> list[tuple
     sets = {
         here - set(out) | {n} for k in (0, 1, 2) for out in combinations(here, k) for n in outside
     }
-    sets |= {here - {s} for s in here} | (
-        {frozenset({n}) for n in names} if len(here) < 3 else set()
-    )
+    sets |= {here - {s} for s in here}
+    if len(here) < 4:  # few lines at another shift could be quite other species
+        sets |= {frozenset(chosen) for k in (1, 2) for chosen in combinations(names, k)}
     found = []
     for species in sorted(sets, key=sorted):
         if not species or len(species) > MOST_SPECIES:
