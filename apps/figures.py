@@ -118,6 +118,7 @@ def trends(amounts: xr.Dataset, dim: str) -> Any:
             "x", "y", source=source, size=6, color=colour, fill_alpha="fill", legend_label=name
         )
     fig.add_tools(HoverTool(tooltips=[("", "@species"), ("amount", "@y ± @e"), ("flag", "@flag")]))
+    fig.add_layout(fig.legend[0], "right")
     fig.legend.label_text_font_size = "8pt"
     fig.legend.click_policy = "hide"
     return fig

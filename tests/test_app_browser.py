@@ -129,6 +129,19 @@ def test_file_species_fit_map_export_and_the_command_line_agrees(page, folder, t
     assert saved["report"].read_text().startswith("<!doctype html>")
 
 
+def test_species_are_suggested_from_the_spectrum(page):
+    open_file(page, "s2p.nc")
+    go(page, "Species")
+    page.get_by_placeholder("Li P S Cl").fill("Li P S Cl")
+    page.locator(".suggest button").click()
+    page.locator(".suggestion").get_by_text("Li2S: certain").wait_for()
+    chosen = page.locator(".species .choices__list--multiple")
+    chosen.get_by_text("Li2S").wait_for()
+    chosen.get_by_text("Li6PS5Cl").wait_for()
+    page.locator(".propose button").click()
+    page.locator(".message").get_by_text("components proposed").wait_for()
+
+
 def test_a_dropped_map_becomes_maps(page, folder):
     page.locator(".drop-file input").set_input_files(folder / "map.nc")
     page.locator(".message").get_by_text("opened map.nc").wait_for()

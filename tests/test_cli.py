@@ -132,6 +132,23 @@ def test_species_check_passes_on_the_library(capsys):
     assert "0 problems" in out
 
 
+def test_identify_ranks_species_with_limits_of_the_absent(capsys, s2p):
+    status, out, _ = run(capsys, "identify", s2p, "--elements", "Li P S Cl", "--json")
+    told = json.loads(out)
+    assert status == 0
+    found = {f["species"]: f for f in told["findings"]}
+    assert found["Li2S"]["verdict"] == found["Li6PS5Cl"]["verdict"] == "certain"
+    assert found["S8"]["verdict"] == "absent"
+    assert 0 < found["S8"]["limit"] < 0.01
+    assert told["unexplained"] == []
+    status, out, _ = run(capsys, "identify", s2p, "--candidates", "Li2S,S8")
+    assert status == 2
+    assert "Unexplained in spectrum 1: a peak" in out
+    assert "Li6PS5Cl" not in out
+    assert "'Unobtainium'" in refused(capsys, "identify", s2p, "--candidates", "Unobtainium")
+    assert "elements" in refused(capsys, "identify", s2p, "--elements", "Au Pt")
+
+
 def test_doctor_tells_versions_and_owners(capsys):
     status, out, _ = run(capsys, "doctor", "--json")
     found = {f["what"]: f for f in json.loads(out)}

@@ -13,6 +13,8 @@ from ..forms import Form
 from ..state import Session
 
 _COLUMNS = ("value", "min", "max", "vary", "expr")
+_WRAPPED = "pre { white-space: pre-wrap; max-height: 320px; overflow-y: auto; }"
+"""Style of the suggestion's sentences, one per species of the library."""
 
 
 def view(session: Session) -> pn.viewable.Viewable:
@@ -32,7 +34,7 @@ def view(session: Session) -> pn.viewable.Viewable:
             name="elements in the sample", placeholder="Li P S Cl", width=260
         )
         suggest = pn.widgets.Button(name="Suggest", css_classes=["suggest"], align="end")
-        told = pn.pane.Str("", css_classes=["suggestion"], width=380)
+        told = pn.pane.Str("", css_classes=["suggestion"], width=380, stylesheets=[_WRAPPED])
 
         def suggested(_: object) -> None:
             found = session.suggest(elements.value)
