@@ -19,7 +19,7 @@ import workbench as wb
 from references.errors import InterphaseError
 from spectra import formats, techniques
 from spectra.component import Components
-from workbench.identification import Identification
+from workbench.identify import Identification
 from workbench.recipe import Change, Recipe, edited, recipe_from
 from workbench.run import Result, prepare, proposed, run_recipe, save_result
 

@@ -30,8 +30,8 @@ import xarray as xr
 
 import references
 import workbench as wb
-from workbench.evidence import Fitted, View
-from workbench.identification import Identification
+from workbench.identify import Identification
+from workbench.identify.evidence import Fitted, View
 
 CURRIE = 3.29
 ELEMENTS = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .engine.plan import jacobian
+from ..engine.plan import jacobian
 from .evidence import Fitted, View, area_columns, solved
 from .trials import Set, Trial
 

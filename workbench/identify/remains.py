@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .engine.uncertainty import invert
+from ..engine.uncertainty import invert
+from .answer import Misfit, Unexplained
 from .evidence import Fitted, View, typical_width
 from .flexible import ASYMMETRY, MIXING, MOVED
-from .identification import Misfit, Unexplained
 from .trials import Trial
 
 Array = npt.NDArray[np.float64]

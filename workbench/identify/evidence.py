@@ -18,15 +18,15 @@ from spectra import techniques
 from spectra.component import Component, Components, Param, names_in
 from spectra.convention import axis_of
 
-from .engine.batched import deviance, minimise
-from .engine.lift import Job, arrays_of, solve, weights_of
-from .engine.plan import Plan, build, jacobian, model
-from .engine.problem import COUNT_FLOOR, Block
-from .engine.warm import ready
-from .fit import block_of
+from ..engine.batched import deviance, minimise
+from ..engine.lift import Job, arrays_of, solve, weights_of
+from ..engine.plan import Plan, build, jacobian, model
+from ..engine.problem import COUNT_FLOOR, Block
+from ..engine.warm import ready
+from ..fit import block_of
+from ..run import statistic_for
+from ..verbs import propose
 from .flexible import RIGID, Freedom, with_freedom
-from .run import statistic_for
-from .verbs import propose
 
 Array = npt.NDArray[np.float64]
 _EDM = 1e-3

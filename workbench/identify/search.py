@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from .engine.plan import Plan, jacobian
+from ..engine.plan import Plan, jacobian
 from .evidence import View, area_columns, ground_columns, solved, typical_width
 from .flexible import Freedom
 from .screen import Screen

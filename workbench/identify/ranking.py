@@ -16,10 +16,10 @@ from references.errors import InterphaseError
 from references.model import Line
 from spectra.convention import check
 
-from .errors import FitError, OrderError
+from ..errors import FitError, OrderError
+from .answer import Finding, Identification
 from .evidence import Amounts, View
 from .flexible import RIGID, Freedom
-from .identification import Finding, Identification
 from .remains import notes_of, remains
 from .representative import representatives
 from .screen import Screen
