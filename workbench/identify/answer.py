@@ -29,7 +29,7 @@ class Finding:
         In ``units``, averaged over the sets that hold it; of a group, of all its members together.
         Not a number where absent.
     interval : tuple of float
-        Central 95 % of the amount.
+        Central 95 % of the amount, and no less than 1.96 ``stderr`` to either side.
     limit : float
         Smallest amount that would have been seen (Currie).
     group : tuple of str

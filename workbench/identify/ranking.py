@@ -313,7 +313,7 @@ def _amount(
 
     Returns
     -------
-    mean, standard deviation, central 95 %, units
+    mean, standard deviation, 95 % interval, units
     """
     wanted = set(members)
     drawn: dict[int, list[tuple[float, Array]]] = {}
@@ -331,7 +331,11 @@ def _amount(
 
 
 def _pooled(rows: Sequence[tuple[float, Array]]) -> tuple[float, float, tuple[float, float]]:
-    """Return mean, standard deviation and central 95 % of weighted draws."""
+    """Return mean, standard deviation and a 95 % interval of weighted draws.
+
+    The interval holds the central 95 % and 1.96 standard deviations to either side, within what
+    was drawn: where sets disagree, a quantile alone hangs on the weight of one of them.
+    """
     value = np.concatenate([v for _, v in rows])
     weight = np.concatenate([np.full(v.size, w / v.size) for w, v in rows])
     order = np.argsort(value, kind="stable")
@@ -340,6 +344,8 @@ def _pooled(rows: Sequence[tuple[float, Array]]) -> tuple[float, float, tuple[fl
     stderr = float(np.sqrt(weight @ (value - mean) ** 2))
     at = np.cumsum(weight) - 0.5 * weight
     low, high = np.interp([0.025, 0.975], at, value)
+    low = max(min(low, mean - 1.96 * stderr), value[0])
+    high = min(max(high, mean + 1.96 * stderr), value[-1])
     return mean, stderr, (float(low), float(high))
 
 
