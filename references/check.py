@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +25,15 @@ _PLAUSIBLE = {"xps": (0.0, 1500.0), "nmr": (-8000.0, 8000.0), "raman": (10.0, 42
 _RATIO = {"s": 0.0, "p": 1.0 / 2.0, "d": 2.0 / 3.0, "f": 3.0 / 4.0}
 _RSF_ANCHORS = {"C 1s": 1.0, "F 1s": 4.43, "S 2p": 1.677}
 """Scofield's cross sections at 1486.6 eV over C 1s; tables on another scale miss these."""
+
+
+_DOI = re.compile(r"10\.\d{4,9}/[^\s]+")
+_SHAPES = (
+    "gaussian", "lorentzian", "pseudo_voigt", "gl_product", "voigt", "doniach_sunjic",
+    "doniach_sunjic_gaussian", "la", "la_gaussian", "lf", "split_pseudo_voigt",
+    "sigmoid_pseudo_voigt",
+)  # fmt: skip
+"""Shapes a line may name; `spectra.shapes` computes them (it is not imported: it loads numpy)."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ def check(library: Library, *, structures: bool = True) -> list[Problem]:
     """
     found = [p for one in library.species.values() for p in _species(one, library)]
     found += list(_names(library))
+    found += list(_families(library))
     found += [p for level in library.core_levels.values() for p in _core_level(level)]
     found += [
         Problem(nucleus.name, "spin", f"{nucleus.spin:g} is no multiple of 1/2")
@@ -86,12 +98,47 @@ def _names(library: Library) -> Iterator[Problem]:
                 yield Problem(one.id, f"structure {data.id}", f"{other} has one of this id")
 
 
+def _families(library: Library) -> Iterator[Problem]:
+    """Find a family that one species alone names and that reads like a misspelt other one."""
+    members = Counter(f for one in library.species.values() for f in set(one.families))
+    shared = [f for f in members if members[f] > 1]
+    for one in library.species.values():
+        for family in one.families:
+            if not family.strip():
+                yield Problem(one.id, "families", "an empty name")
+            near = [f for f in shared if members[family] == 1 and _misspelt(family, f)]
+            if near:
+                yield Problem(
+                    one.id,
+                    "families",
+                    f"{family!r} is named by no other species; did you mean {near[0]!r}?",
+                )
+
+
+def _misspelt(name: str, known: str) -> bool:
+    """Whether two names differ by little, and not by being of another compound."""
+    if difflib.SequenceMatcher(None, name.casefold(), known.casefold()).ratio() < 0.85:
+        return False
+    own = set(name.split()) - set(known.split())
+    return not own or not all(_is_formula(word) for word in own)
+
+
+def _is_formula(word: str) -> bool:
+    try:
+        return all(map(_is_element, count_atoms(word)))
+    except ValueError:
+        return False
+
+
 def _species(one: Species, library: Library) -> Iterator[Problem]:
     try:
         content = one.atoms
     except ValueError as error:
         yield Problem(one.id, "formula", str(error))
         return
+    unknown = [e for e in content if not _is_element(e)]
+    if unknown:
+        yield Problem(one.id, "formula", f"{one.formula!r}: no element {', '.join(unknown)}")
     if not one.lines and not one.structures:
         yield Problem(one.id, "lines", "neither lines nor a structure: it cannot be seen")
     labels = Counter((i.technique, i.transition, i.label) for i in one.lines)
@@ -113,9 +160,20 @@ def _species(one: Species, library: Library) -> Iterator[Problem]:
         yield Problem(one.id, "raman", "no band has relative_intensity 1")
 
 
+def _is_element(symbol: str) -> bool:
+    from xraydb import atomic_number
+
+    try:
+        return bool(atomic_number(symbol))
+    except (KeyError, ValueError):
+        return False
+
+
 def _line(line: Line, content: object, library: Library) -> Iterator[str]:
     if not line.source.strip():
         yield "no source"
+    yield from _reports(line)
+    yield from _shape(line)
     reports = [(line.source, line.confidence), *((o.source, o.confidence) for o in line.others)]
     for source, confidence in reports:
         if _NO_PAPER in source and confidence != "approximate":
@@ -131,11 +189,8 @@ def _line(line: Line, content: object, library: Library) -> Iterator[str]:
         yield f"label {line.label!r} is not an identifier"
     if line.technique in ("xps", "nmr") and not line.reference.strip():
         yield f"no {'charge' if line.technique == 'xps' else 'shift'} reference"
-    if line.fwhm is not None and line.fwhm <= 0.0:
-        yield f"fwhm {line.fwhm:g} is not positive"
-    least, most = line.fwhm_low, line.fwhm_high
-    if least is not None and most is not None and not least <= (line.fwhm or least) <= most:
-        yield "fwhm is not within its range"
+    if line.technique == "raman" and not line.condition.strip():
+        yield "no condition: say the laser line ('532 nm'), or 'any laser line'"
     if line.technique == "xps" and line.transition not in library.core_levels:
         yield f"core level {line.transition!r} is not in core_levels.yaml"
     if line.technique == "nmr" and line.transition not in library.nuclei:
@@ -143,6 +198,41 @@ def _line(line: Line, content: object, library: Library) -> Iterator[str]:
     element = _element(line)
     if element and isinstance(content, dict) and element not in content:
         yield f"the formula holds no {element}"
+
+
+def _reports(line: Line) -> Iterator[str]:
+    """Look at every DOI and at the ranges of further reports."""
+    for doi in (line.doi, *(o.doi for o in line.others)):
+        if doi and not _DOI.fullmatch(doi):
+            yield f"doi {doi!r} is malformed: write it as 10.1021/cm546 (no URL, no 'doi:')"
+    for other in line.others:
+        if not other.source.strip():
+            yield f"no source of the other value {other.value:g}"
+        low = other.value if other.low is None else other.low
+        high = other.value if other.high is None else other.high
+        if not low <= other.value <= high:
+            yield f"other value {other.value:g} is not within {low:g} to {high:g}"
+
+
+def _shape(line: Line) -> Iterator[str]:
+    """Look at widths, shares and shape parameters."""
+    for name in ("fwhm", "fwhm_low", "fwhm_high", "count", "relative_intensity"):
+        value = getattr(line, name)
+        if value is not None and value <= 0.0:
+            yield f"{name} {value:g} is not positive"
+    least, most = line.fwhm_low, line.fwhm_high
+    if least is not None and most is not None and not least <= (line.fwhm or least) <= most:
+        yield "fwhm is not within its range"
+    if (line.relative_intensity or 0.0) > 1.0:
+        yield f"relative_intensity {line.relative_intensity:g} is above 1, the strongest band"
+    for name in ("mixing", "asymmetry", "eta", "eta_q"):
+        value = getattr(line, name)
+        if value is not None and not 0.0 <= value <= 1.0:
+            yield f"{name} {value:g} is not between 0 and 1"
+    if line.shape not in _SHAPES:
+        near = difflib.get_close_matches(line.shape, _SHAPES, 1)
+        told = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(_SHAPES)}"
+        yield f"shape {line.shape!r} is not known; {told}"
 
 
 def _separation(one: Species, part: Separation, library: Library) -> Iterator[str]:
@@ -232,6 +322,8 @@ def _structure(one: Species, data: StructureData) -> Iterator[Problem]:
     where = f"structure {data.id}"
     if not data.source.strip():
         yield Problem(one.id, where, "no source")
+    if data.doi and not _DOI.fullmatch(data.doi):
+        yield Problem(one.id, where, f"doi {data.doi!r} is malformed: write it as 10.1021/cm546")
     default = data is one.structures[0]
     try:
         wanted = count_atoms(data.formula)
@@ -240,6 +332,9 @@ def _structure(one: Species, data: StructureData) -> Iterator[Problem]:
                 yield Problem(one.id, where, f"is not of the species: {text}")
     except ValueError as error:
         yield Problem(one.id, where, str(error))
+        return
+    if not all(map(_is_element, wanted)):
+        yield Problem(one.id, where, f"{data.formula!r} names what is no element")
         return
     if data.sites:
         from .diffraction import build

@@ -30,6 +30,16 @@ LINE = {
     "source": "a paper",
     "confidence": "read",
 }
+RAMAN = {
+    "technique": "raman",
+    "transition": "band",
+    "value": 372.0,
+    "low": 368.0,
+    "high": 376.0,
+    "unit": "1/cm",
+    "count": None,
+    "relative_intensity": 1.0,
+}
 ROCK_SALT = {
     "id": "X_rs",
     "formula": "Li2S",
@@ -72,9 +82,8 @@ def library_of(*, line=None, structure=None, core_level=None, **species):
     levels = dict(base.core_levels)
     if core_level:
         levels["S 2p"] = CoreLevel(**{**levels["S 2p"].model_dump(), **core_level})
-    return references.Library(
-        {"X": Species(**given), "PS4_glass": base["PS4_glass"]}, levels, base.nuclei
-    )
+    others = {name: base[name] for name in ("PS4_glass", "Li3PS4_beta", "Li3PS4_gamma")}
+    return references.Library({"X": Species(**given), **others}, levels, base.nuclei)
 
 
 def problems(library):
@@ -126,10 +135,59 @@ def test_a_right_entry_passes():
         ({"formula": "li2s"}, "cannot read"),
         ({"lines": []}, "neither lines nor a structure"),
         ({"lines": [Line(**LINE), Line(**LINE)]}, "2 lines are labelled"),
+        ({"line": {"fwhm": -1.2}}, "fwhm -1.2 is not positive"),
+        ({"line": {"fwhm": 1.0, "fwhm_low": -0.5, "fwhm_high": 2.0}}, "fwhm_low -0.5 is not pos"),
+        ({"line": {"fwhm": 3.0, "fwhm_low": 0.5, "fwhm_high": 2.0}}, "fwhm is not within"),
+        ({"line": {"count": -1.0}}, "count -1 is not positive"),
+        ({"line": {"asymmetry": 1.5}}, "asymmetry 1.5 is not between 0 and 1"),
+        ({"line": {"shape": "pseudovoigt"}}, "did you mean 'pseudo_voigt'?"),
+        ({"line": {"doi": "https://doi.org/10.1021/cm546"}}, "is malformed: write it as 10.1021"),
+        ({"line": {"others": [{"value": 161.0, "low": 162.0, "high": 163.0, "source": "a paper",
+                               "confidence": "read"}]}}, "other value 161 is not within 162"),
+        ({"structure": {"doi": "doi:10.1/x"}}, "doi 'doi:10.1/x' is malformed"),
+        ({"formula": "Xx2S"}, "no element Xx"),
+        ({"families": ["Li3PS4 on L"]}, "did you mean 'Li3PS4 on Li'?"),
+        ({"line": RAMAN}, "no condition: say the laser line"),
+        ({"line": {**RAMAN, "condition": "532 nm", "unit": "eV"}}, "unit 'eV', not '1/cm'"),
+        ({"line": {**RAMAN, "condition": "532 nm", "relative_intensity": 100.0}}, "is above 1"),
     ],
 )  # fmt: skip
 def test_seeded_faults_are_found(change, says):
     assert says in problems(library_of(**change))
+
+
+def test_a_family_of_a_new_compound_is_no_misspelling():
+    assert problems(library_of(families=["Li3PS3 on Li", "Li4PS4I on Li"])) == ""
+
+
+def test_a_shape_that_check_knows_can_be_computed():
+    from references.check import _SHAPES
+    from spectra.shapes import SHAPES
+
+    assert set(_SHAPES) <= set(SHAPES)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"unit": "nm"}, "lines.0.unit"),
+        ({"confidence": "sure"}, "lines.0.confidence"),
+        ({"technique": "ftir"}, "lines.0.technique"),
+        ({"vlaue": 3.0}, "lines.0.vlaue: unknown key"),
+        ({"low": None}, "lines.0.low"),
+        ({"value": "161,6"}, "lines.0.value"),
+        ({"value": float("nan")}, "lines.0.value"),
+    ],
+)
+def test_what_the_schema_refuses_is_told_in_one_line(tmp_path, change, says):
+    line = {**{k: v for k, v in LINE.items() if k != "species"}, **change}
+    text = yaml.safe_dump({"id": "Y", "name": "y", "formula": "Y2S3", "role": "product",
+                           "lines": [line]})  # fmt: skip
+    (tmp_path / "Y.yaml").write_text(text)
+    with pytest.raises(LibraryError, match=r"Y\.yaml") as caught:
+        references.load(tmp_path)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_guide_s_example_is_a_species_that_passes(tmp_path):

@@ -65,6 +65,44 @@ def test_sensitivity_of_metals(level, rsf):
     assert found.splitting > 0
 
 
+def test_sets_of_sensitivity_factors_agree_and_cover_every_source():
+    # Two independent tables at Al K alpha; the other sources follow from the second one.
+    for level in load().core_levels.values():
+        sets = set(level.rsf)
+        for energy in ("1253.6", "1486.6", "2984.3", "5414.8", "9251.7"):
+            assert f"epdl97_{energy}" in sets, level.name
+        if "scofield_1486.6" in sets:
+            scofield = level.rsf["scofield_1486.6"]
+            assert level.rsf["epdl97_1486.6"] == pytest.approx(scofield, rel=8e-3), level.name
+
+
+@pytest.mark.parametrize(
+    ("level", "ratio"),
+    # Scofield (UCRL-51326, 1973) at 1253.6 eV over C 1s, two to three digits.
+    [("O 1s", 2.85), ("F 1s", 4.26), ("Si 2p", 0.865), ("S 2p", 1.74), ("Cl 2p", 2.36),
+     ("Fe 2p", 16.0)],
+)  # fmt: skip
+def test_magnesium_source_has_its_own_factors(level, ratio):
+    assert load().core_level(level).rsf["epdl97_1253.6"] == pytest.approx(ratio, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("photon", "chosen"),
+    [(1486.6, "scofield_1486.6"), (1253.6, "epdl97_1253.6"), (9252.0, "epdl97_9251.7"),
+     (5414.7, "epdl97_5414.8"), (None, "scofield_1486.6")],
+)  # fmt: skip
+def test_factors_follow_the_photon_energy(photon, chosen):
+    from spectra.techniques.xps import _sensitivity
+
+    library = load()
+    line = next(i for i in library["Li2S"].lines if i.transition == "S 2p")
+    attrs = {} if photon is None else {"photon_energy_eV": photon}
+    factors = library.core_level("S 2p").rsf
+    assert _sensitivity(line, attrs, library) == pytest.approx(factors[chosen])
+    told = {**attrs, "sensitivity": "epdl97_1486.6"}
+    assert _sensitivity(line, told, library) == pytest.approx(factors["epdl97_1486.6"])
+
+
 def test_only_approximate_values_stand_without_a_source():
     for species in load().species.values():
         for line in species.lines:

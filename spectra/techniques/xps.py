@@ -231,7 +231,9 @@ def _inside(line: Line, ds: xr.Dataset) -> bool:
 
 def _sensitivity(line: Line, attrs: Mapping[str, Any], library: Library) -> float:
     """Return sensitivity factor times what was noted of the instrument and the escape depth."""
-    chosen = str(attrs.get("sensitivity", "scofield_1486.6"))
+    chosen = str(attrs.get("sensitivity", "auto"))
+    if chosen == "auto":
+        chosen = _sensitivity_set(attrs)
     own = json.loads(str(attrs.get("sensitivity_factors", "{}")))
     if line.transition in own:
         factor = float(own[line.transition])
@@ -245,6 +247,15 @@ def _sensitivity(line: Line, attrs: Mapping[str, Any], library: Library) -> floa
             )
         factor = rsf[chosen]
     return factor * response_at(attrs, line.value)
+
+
+def _sensitivity_set(attrs: Mapping[str, Any]) -> str:
+    """Return the set of the library that was computed at the photon energy of the spectrum."""
+    photon = float(attrs.get("photon_energy_eV", 0.0))
+    for energy in ("1253.6", "2984.3", "5414.8", "9251.7"):
+        if abs(photon / float(energy) - 1.0) < 2e-3:
+            return f"epdl97_{energy}"
+    return "scofield_1486.6"
 
 
 def _count(lines: Sequence[Line], transition: str) -> float | None:
@@ -292,7 +303,9 @@ def _with_background(
 class Sensitivity(Settings):
     """Sensitivity factors for quantification."""
 
-    set: str = Field("scofield_1486.6", description="set of factors in the library")
+    set: str = Field(
+        "auto", description="set of factors in the library; auto: that of the photon energy"
+    )
     factors: dict[str, float] = Field(
         default_factory=dict,
         description="factors of your own instrument by core level ('S 2p': 1.68), over the set's",
