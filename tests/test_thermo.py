@@ -8,6 +8,7 @@ import pytest
 
 from references import thermo
 from references.errors import LibraryError
+from references.windows import published_window, published_windows
 
 ZHU = "Y. Zhu, X. He, Y. Mo, ACS Appl. Mater. Interfaces 7 (2015) 23685, 10.1021/acsami.5b07517"
 
@@ -18,6 +19,7 @@ ZHU = "Y. Zhu, X. He, Y. Mo, ACS Appl. Mater. Interfaces 7 (2015) 23685, 10.1021
         ("Li6PS5Cl", 8.0, {"Li2S": 5, "Li3P": 1, "LiCl": 1}),
         ("Li3PS4", 8.0, {"Li2S": 4, "Li3P": 1}),
         ("Li10GeP2S12", 23.75, {"Li2S": 12, "Li3P": 2, "Li15Ge4": 0.25}),
+        ("Li149P50O165N23", 400.0, {"Li2O": 165, "Li3N": 23, "Li3P": 50}),  # LiPON of Zhu et al.
         ("Li29P10O33N5", 82.0, {"Li2O": 33, "Li3N": 5, "Li3P": 10}),  # LiPON, Li2.9PO3.3N0.5
         ("Li2S", 0.0, {"Li2S": 1}),
     ],
@@ -54,6 +56,85 @@ def test_window_edges_of_the_literature(formula, reduction, oxidation, oxidised)
     assert found.oxidation_V == pytest.approx(oxidation, abs=0.2), ZHU
     assert set(found.oxidised.coefficients) == oxidised, ZHU
     assert found.oxidised.lithium < 0
+
+
+# Printed edges that open energies reproduce: formula, energy set, edges that went into the energies
+# (no test of them), the printed phases that the set holds under another name or not at all.
+REPRODUCED = [
+    ("Li2S", "dft_2015", set(), {}),
+    ("Li6PS5Cl", "dft_2015", set(), {}),
+    ("Li3PS4", "dft_2015", {"reduction", "oxidation"}, {}),
+    ("Li10GeP2S12", "dft_2015", set(), {}),
+    ("Li4GeS4", "dft_2015", {"reduction"}, {}),
+    ("Li7P3S11", "dft_2015", set(), {"Li4P2S6": "P2S3"}),
+    ("Li2PO2N", "dft", {"oxidation"}, {"P3N5": "LiPN2"}),
+    ("Li7La3Zr2O12", "experiment", set(), {"Zr3O": "Zr", "Li6Zr2O7": "Li2ZrO3"}),
+    ("Li3YCl6", "experiment", {"reduction"}, {}),
+    ("Li3InCl6", "experiment", {"reduction"}, {"In": "InCl2"}),
+    ("Li2ZrCl6", "experiment", set(), {"ZrCl3": "ZrCl2"}),
+]
+NOT_REPRODUCED = {"Li1.3Al0.3Ti1.7P3O12", "Li1.5Al0.5Ge1.5P3O12", "Li0.33La0.56TiO3"}
+"""No open source was found with the titanium and germanium phosphates or the perovskite."""
+
+
+@pytest.mark.parametrize(("formula", "energy_set", "inputs", "renamed"), REPRODUCED)
+def test_printed_windows_come_out_within_a_fifth_of_a_volt(formula, energy_set, inputs, renamed):
+    printed = published_window(formula)
+    found = thermo.window(formula, energy_set=energy_set)
+    cited = f"{printed.source}, {printed.doi}"
+    for edge in ("reduction", "oxidation"):
+        told = getattr(printed, f"{edge}_V")
+        if told is not None:
+            assert getattr(found, f"{edge}_V") == pytest.approx(told, abs=0.2), cited
+    for phases, products in ((printed.reduced, found.reduced), (printed.oxidised, found.oxidised)):
+        if phases:
+            wanted = {renamed.get(name, name) for name in phases}
+            assert set(products.coefficients) == wanted, cited
+    if printed.decomposition_eV_atom is not None:
+        from pymatgen.core import Composition
+
+        at_lithium = thermo.products_at(formula, 0.0, energy_set=energy_set)
+        per_atom = at_lithium.energy_eV / Composition(formula).num_atoms
+        assert per_atom == pytest.approx(printed.decomposition_eV_atom, abs=0.08), cited
+        assert set(at_lithium.coefficients) == set(printed.at_lithium), cited
+
+
+def test_every_printed_window_is_compared_or_named_as_out_of_reach():
+    compared = {row[0] for row in REPRODUCED}
+    assert compared | NOT_REPRODUCED == {w.formula for w in published_windows()}
+    assert not compared & NOT_REPRODUCED
+    for window in published_windows():
+        assert window.doi.startswith("10.")
+
+
+@pytest.mark.parametrize(
+    ("formula", "without", "edge", "printed"),
+    [
+        # Measured chlorides alone, without the entry that holds the printed edge.
+        ("Li3YCl6", "Li3YCl6", "reduction", 0.62),
+        ("Li3YCl6", "Li3YCl6", "oxidation", 4.21),
+        ("Li3InCl6", "Li3InCl6", "reduction", 2.38),
+        ("Li3InCl6", "Li3InCl6", "oxidation", 4.26),
+    ],
+)
+def test_chloride_windows_do_not_hang_on_their_own_edges(
+    formula, without, edge, printed, monkeypatch
+):
+    rest = tuple(e for e in thermo.energies() if e.formula != without)
+    monkeypatch.setattr(thermo, "energies", lambda: rest)
+    thermo._diagram.cache_clear()
+    try:
+        found = thermo.window(formula, energy_set="experiment")
+    finally:
+        thermo._diagram.cache_clear()
+    # S. Wang et al., Angew. Chem. Int. Ed. 58 (2019) 8039, 10.1002/anie.201901938.
+    assert getattr(found, f"{edge}_V") == pytest.approx(printed, abs=0.2)
+
+
+def test_a_printed_window_is_found_by_name_and_misses_are_told():
+    assert published_window("latp").reduction_V == 2.17
+    with pytest.raises(LibraryError, match="no printed window"):
+        published_window("LATPP")
 
 
 @pytest.mark.parametrize("formula", ["Li6PS5Cl", "Li3PS4", "Li10GeP2S12", "Li7P3S11"])
@@ -178,6 +259,46 @@ def test_total_energies_need_their_elements(tmp_path):
     path.write_text(json.dumps([*rows, {"composition": {"P": 1}, "energy": -5.4}]))
     li3p = next(e for e in thermo.read_energies(path) if e.formula == "Li3P")
     assert li3p.energy_eV_atom == pytest.approx((-20.0 + 3 * 1.9 + 5.4) / 4)
+
+
+def test_entries_as_pymatgen_writes_them_bring_new_elements(tmp_path):
+    """A list of ComputedEntry dicts, as ``monty.serialization.dumpfn`` stores a download."""
+    import warnings
+
+    from monty.serialization import dumpfn
+    from pymatgen.entries.computed_entries import ComputedEntry, ConstantEnergyAdjustment
+
+    correction = ConstantEnergyAdjustment(-1.374, name="MP2020 anion correction (oxide)")
+    entries = [
+        ComputedEntry("Li3", -5.7, entry_id="mp-a"),
+        ComputedEntry("Al4", -14.98, entry_id="mp-b"),
+        ComputedEntry("O8", -39.4, entry_id="mp-c"),
+        ComputedEntry("LiAlO2", -26.0, energy_adjustments=[correction], entry_id="mp-d"),
+    ]
+    path = tmp_path / "download.json"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dumpfn(entries, path)
+    extra = thermo.read_energies(path)
+    found = {e.formula: e for e in extra}
+    expected = (-26.0 - 1.374 + 1.9 + 3.745 + 2 * 4.925) / 4
+    assert found["LiAlO2"].energy_eV_atom == pytest.approx(expected)
+    assert found["LiAlO2"].entry_id == "mp-d"
+    window = thermo.window("LiAlO2", extra=extra)  # the bundled set has no aluminium
+    assert window.oxidation_V > window.reduction_V
+
+
+def test_a_summary_download_of_the_materials_project(tmp_path):
+    rows = [
+        {"material_id": "mp-a", "formula_pretty": "Zr", "formation_energy_per_atom": 0.0},
+        {"material_id": "mp-b", "formula_pretty": "ZrO2", "formation_energy_per_atom": -3.8},
+        {"material_id": "mp-c", "formula_pretty": "Li2ZrO3", "formation_energy_per_atom": -3.05},
+    ]
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps({"data": rows, "meta": {"total_doc": 3}}))
+    found = thermo.window("Li2ZrO3", extra=thermo.read_energies(path))
+    assert set(found.reduced.coefficients) == {"Zr", "Li2O"}
+    assert found.reduction_V < 0.3
 
 
 NO_LISTS = ["", "{}", "[1]", '[{"energy": 1}]', "[[[[", '[{"composition": "Qq", "energy": 1}]']
