@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FormatError
-from . import _raman, _xml
+from . import _horiba, _raman, _xml
 from .base import Format, Options, Regions, read_bytes
 
 NAME = "horiba_xml"
 _AXES, _TYPE, _UNIT, _VALUES = "0x7B697861", "0x6D707974", "0x7C696E75", "0x7D6CD4DB"
 _NAME, _VALUE, _EXACT = "0x6D6D616E", "0x7D6C61DB", "0x8736F70"
-_DIMS = {"x": "x", "y": "y", "z": "z", "time": "time", "t": "time"}
 _ATTRS = {
     "Acq. time (s)": "acquisition_time_s",
     "Accumulations": "accumulations",
@@ -59,47 +58,9 @@ def read(path: Path, options: Options) -> Regions:
     labels = [(_text(a, _TYPE), _text(a, _UNIT), _numbers(path, a)) for a in axes]
     if len(labels) < 2:
         raise FormatError(f"{path.name}: {len(labels)} axes; intensity and spectrum are the least")
-    spectral = next((i for i, entry in enumerate(labels) if entry[0].startswith("Spectr")), 1)
-    axis = _raman.axis_in(path, labels[spectral][1] or "1/cm", labels[spectral][2])
-    data = _matrix(path, matrix, axis[1].size)
-    attrs = _attrs(tree)
-    outer: dict[str, npt.NDArray] = {}
-    coords: _raman.Coords = {}
-    shape: list[int] = []
-    over = [(e[0], e[2]) for i, e in enumerate(labels) if i not in (0, spectral)]
-    over = [entry for entry in over if entry[1].size > 1]
-    sizes = [v.size for _, v in over]
-    if len(data) == int(np.prod(sizes)):
-        for label, places in reversed(over):
-            dim = _DIMS.get(label.split()[0].lower() if label else "", "scan")
-            if dim in outer:
-                raise FormatError(f"{path.name}: two axes {dim!r}; one of a kind is allowed")
-            outer[dim] = places if dim != "scan" else np.arange(places.size)
-            shape.append(places.size)
-    elif len(over) == 2 and {e[0].lower() for e in over} == {"x", "y"}:
-        # An interrupted map: row by row until it stopped.
-        fast, slow = over
-        at = np.arange(len(data))
-        if at.size > fast[1].size * slow[1].size:
-            raise FormatError(
-                f"{path.name}: {at.size} spectra for {fast[1].size} x {slow[1].size} places"
-            )
-        outer, shape = {"point": at}, [at.size]
-        coords = {
-            fast[0].lower(): (("point",), fast[1][at % fast[1].size], "um"),
-            slow[0].lower(): (("point",), slow[1][at // fast[1].size], "um"),
-        }
-        attrs["missing_spectra"] = fast[1].size * slow[1].size - at.size
-    else:
-        raise FormatError(
-            f"{path.name}: {len(data)} spectra, axes of {' x '.join(map(str, sizes)) or 'one'}: "
-            "the file is truncated; copy it again"
-        )
-    values = data.reshape(*shape, axis[1].size)
-    ds = _raman.raman(
-        path, NAME, values, axis, unit=labels[0][1], outer=outer, coords=coords, attrs=attrs
-    )
-    return {"raman": ds.sortby([str(d) for d in outer]) if outer else ds}
+    spectral = next((entry for entry in labels if entry[0].startswith("Spectr")), labels[1])
+    data = _matrix(path, matrix, spectral[2].size)
+    return {"raman": _horiba.assemble(path, NAME, labels, data, _attrs(tree))}
 
 
 def _text(element: ElementTree.Element, key: str) -> str:
