@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.io
 
 from spectra.errors import FormatError
 from spectra.formats.registry import read
@@ -76,3 +77,92 @@ def test_damage_is_a_format_error(tmp_path, seed):
         text = "a.wip"
     assert "a.wip" in text
     assert "\n" not in text
+
+
+HEADER = (
+    "//Exported ASCII-File\r\n[Header]\r\nProjectName =\r\nFileName = F:\\cells\\one.wip\r\n"
+    "GraphName = map_001\r\nSizeX = {nx}\r\nSizeY = {ny}\r\nSizeGraph = {n}\r\n"
+    "ScanUnit = \xb5m\r\nScanWidth = {w}\r\nScanHeight = {h}\r\nScanOriginX = 10\r\n"
+    "ScanOriginY = -5\r\nXAxisUnit = rel. 1/cm\r\nDataUnit = CCD cts\r\n"
+)
+
+
+def split_export(folder, values, x, *, nx, ny, name="cell_Spec.Data 1_F", comma=False):
+    def column(numbers):
+        text = "".join(f" {v:g}\r\n" for v in numbers)
+        return (text.replace(".", ",") if comma else text).encode()
+
+    head = HEADER.format(nx=nx, ny=ny, n=len(x), w=2.0 * nx, h=2.0 * ny)
+    (folder / f"{name} (Header).txt").write_bytes(head.encode("latin-1"))
+    (folder / f"{name} (X-Axis).txt").write_bytes(column(x))
+    (folder / f"{name} (Y-Axis).txt").write_bytes(column(np.ravel(values)))
+    return folder / f"{name} (Header).txt"
+
+
+@pytest.mark.parametrize("comma", [False, True])
+def test_split_export_is_one_measurement(tmp_path, comma):
+    x = np.linspace(-105.15, 3811.88, 40)
+    counts = np.random.default_rng(1).poisson(600, (2, 3, 40))
+    (ds,) = read(split_export(tmp_path, counts, x, nx=3, ny=2, comma=comma)).values()
+    assert dict(ds.sizes) == {"y": 2, "x": 3, "raman_shift": 40}
+    # Rows of the image go down, the stage's y goes up.
+    np.testing.assert_array_equal(ds["intensity"].values, counts[::-1])
+    assert ds["intensity"].attrs["units"] == "counts"
+    assert np.diff(ds["x"]) == pytest.approx([2, 2])
+    assert "(Y-Axis).txt " in ds.attrs["companions"]
+    (one,) = read(split_export(tmp_path, counts[0, 0], x, nx=1, ny=1, name="one")).values()
+    assert one.sizes == {"raman_shift": 40}
+
+
+def test_split_export_with_a_missing_or_wrong_file_says_so(tmp_path):
+    x = np.linspace(100, 200, 10)
+    path = split_export(tmp_path, np.ones(10), x, nx=1, ny=1)
+    beside = tmp_path / path.name.replace("Header", "Y-Axis")
+    beside.write_text("1\n2\nthree\n")
+    with pytest.raises(FormatError, match=r"Y-Axis.*line 3: expected numbers"):
+        read(path)
+    beside.write_text("1\n2\n3\n")
+    with pytest.raises(FormatError, match=r"3 values for an axis of 10 points"):
+        read(path)
+    beside.unlink()
+    with pytest.raises(FormatError, match=r"no '.*\(Y-Axis\)\.txt' beside it"):
+        read(path)
+
+
+def matlab(path, data, x, unit, size, places, name="Struct_cell"):
+    cells = np.empty((2, 2), dtype=object)
+    cells[0] = [np.zeros((0, 0)), ""]
+    cells[1] = [x, unit]
+    entry = {"name": "cell", "type": "image", "data": data, "axisscale": cells,
+             "imagesize": np.array(size, dtype=float)}  # fmt: skip
+    if places:
+        scales = np.empty((2, 2), dtype=object)
+        scales[0], scales[1] = [places[0], "\xb5m"], [places[1], "\xb5m"]
+        entry["imageaxisscale"] = scales
+    scipy.io.savemat(path, {name: entry}, do_compression=bool(places))
+    return path
+
+
+def test_matlab_export_of_a_map_and_a_spectrum(tmp_path):
+    x = np.linspace(100.0, 1000.0, 20)
+    counts = np.random.default_rng(2).poisson(90, (3, 2, 20))  # x slow, y fast
+    y_um, x_um = np.array([5.0, 4.0]), np.array([0.0, 1.0, 2.0])
+    path = matlab(tmp_path / "m.mat", counts.reshape(6, 20), x, "rel. 1/cm", (2, 3), (y_um, x_um))
+    (ds,) = read(path).values()
+    assert dict(ds.sizes) == {"y": 2, "x": 3, "raman_shift": 20}
+    np.testing.assert_array_equal(ds["intensity"].sel(y=5.0, x=2.0), counts[2, 0])
+    np.testing.assert_array_equal(ds["intensity"].sel(y=4.0, x=0.0), counts[0, 1])
+    path = matlab(tmp_path / "n.mat", counts.reshape(6, 20), x, "nm", (2, 3), None)
+    (ds,) = read(path).values()
+    assert dict(ds.sizes) == {"point": 6, "wavelength": 20}
+    assert list(ds["row"].values) == [0, 1, 0, 1, 0, 1]
+    path = matlab(tmp_path / "o.mat", counts[0, 0].astype(float), x, "rel. 1/cm", (1, 1), None)
+    (ds,) = read(path).values()
+    assert ds.sizes == {"raman_shift": 20}
+    with pytest.raises(FormatError, match=r"data of 6 x 20 on an axis of 19 points"):
+        read(matlab(path, counts.reshape(6, 20), x[:-1], "nm", (2, 3), None))
+    whole = path.read_bytes()
+    for end in range(140, len(whole), 37):
+        path.write_bytes(whole[:end])
+        with pytest.raises(FormatError):
+            read(path)

@@ -4,7 +4,9 @@
 line of units, then rows: axis and one column per spectrum (pixels row by row, ``SizeX`` fastest).
 The table export has no header; it begins with the labels (``X-Axis``, name), or with the units
 (``rel. 1/cm``, ``CCD cts``), or both. Separated by comma, tab or semicolon; decimal point or comma.
-A table with neither is plain columns: see `columns_text`.
+A table with neither is plain columns: see `columns_text`. Split exports are three files: open the
+``... (Header).txt``; its ``(X-Axis)`` and ``(Y-Axis)`` files of the same name must lie beside it
+(their hashes are in attrs ``companions``).
 
 The axis is in the unit of the file; nm stays a wavelength, labels without units are Raman shift.
 ``CCD cts`` that are whole are counts; averaged accumulations have arbitrary units. Where the
@@ -23,7 +25,7 @@ import numpy as np
 
 from ..errors import FormatError
 from . import _raman
-from .base import Format, Options, Regions
+from .base import Format, Options, Regions, sha256
 
 NAME = "witec_txt"
 _PIXEL = re.compile(r"\((\d+)/(\d+)\)\s*$")
@@ -79,12 +81,12 @@ def read(path: Path, options: Options) -> Regions:
     start = 0
     if lines and (lines[0].startswith("//") or lines[0].strip() == "[Header]"):
         start = next((i + 1 for i, line in enumerate(lines) if line.strip() == "[Data]"), 0)
-        if not start:
-            raise FormatError(f"{path.name}: no [Data] below the header: truncated; copy it again")
-        for line in lines[:start]:
+        for line in lines[: start or None]:
             name, found, value = line.partition("=")
             if found:
                 header[name.strip().lower()] = value.strip()
+        if not start:
+            return _split(path, header)
     labels: list[str] = []
     units: list[str] = []
     while start < len(lines):
@@ -102,15 +104,71 @@ def read(path: Path, options: Options) -> Regions:
     table = _raman.rows(path, lines[start:], start + 1, mark)
     unit = units[0] if units else header.get("xaxisunit", "rel. 1/cm")
     told = units[1] if len(units) > 1 else header.get("dataunit", "")
-    axis = _raman.axis_in(path, unit, table[:, 0])
-    values = table[:, 1:].T
-    attrs: dict[str, object] = {}
+    title = labels[1] if len(labels) == 2 else ""
+    return _made(path, header, (unit, told), table[:, 0], table[:, 1:].T, labels[1:], title)
+
+
+def _split(path: Path, header: dict[str, str]) -> Regions:
+    """Read the axis and the spectra of a header from the files beside it."""
+    beside = []
+    for part in ("X-Axis", "Y-Axis"):
+        name = re.sub("Header", part, path.name, flags=re.IGNORECASE)
+        if name == path.name or not (path.parent / name).is_file():
+            wanted = name if name != path.name else f"... ({part}){path.suffix}"
+            raise FormatError(
+                f"{path.name}: no [Data] below the header and no {wanted!r} beside it: copy the "
+                "files of a split export together, or the file is truncated"
+            )
+        beside.append(path.parent / name)
+    x, y = (_column(file) for file in beside)
+    if x.size < 2 or y.size == 0 or y.size % x.size:
+        raise FormatError(
+            f"{beside[1].name}: {y.size} values for an axis of {x.size} points: truncated; copy it "
+            "again"
+        )
+    graph = _raman.number(header.get("sizegraph", ""))
+    if graph is not None and graph != x.size:
+        raise FormatError(
+            f"{beside[0].name}: {x.size} points, the header says SizeGraph {graph:g}: not the "
+            "files of one export"
+        )
+    units = header.get("xaxisunit", "rel. 1/cm"), header.get("dataunit", "")
+    companions = "; ".join(f"{file.name} {sha256(file)}" for file in beside)
+    return _made(path, header, units, x, y.reshape(-1, x.size), [], "", companions)
+
+
+def _column(path: Path) -> np.ndarray:
+    """Read all numbers of a file, one in a line."""
+    text = _raman.text_of(path)
+    try:
+        values = np.array(text.replace(",", ".").split(), dtype=float)
+    except ValueError:  # say in which line
+        return _raman.rows(path, text.splitlines(), 1, None, 1)[:, 0]
+    if not np.all(np.isfinite(values)):
+        raise FormatError(f"{path.name}: values that are not finite; export it again")
+    return values
+
+
+def _made(
+    path: Path,
+    header: dict[str, str],
+    units: tuple[str, str],
+    x: np.ndarray,
+    values: np.ndarray,
+    labels: list[str],
+    title: str,
+    companions: str = "",
+) -> Regions:
+    """Make the Spectrum of values, shape (spectra, points)."""
+    unit, told = units
+    axis = _raman.axis_in(path, unit, x)
+    attrs: dict[str, object] = {"companions": companions}
     for key, name in _ATTRS.items():
         value = header.get(key, "")
         if name == "project":
             value = value.replace("\\", "/").rsplit("/", 1)[-1]
         attrs[name] = value if name in ("title", "project") else _raman.leading(value)
-    attrs.setdefault("title", labels[1] if len(labels) == 2 else "")
+    attrs.setdefault("title", title)
     if len(values) == 1:
         ds = _raman.raman(path, NAME, values[0], axis, unit=told, attrs=attrs)
         return {"raman": ds}
@@ -125,7 +183,7 @@ def read(path: Path, options: Options) -> Regions:
             path, NAME, values, axis, unit=told, outer=outer, coords=coords, attrs=attrs
         )
         return {"raman": ds}
-    pixels = _pixels(labels[1:], header, len(values))
+    pixels = _pixels(labels, header, len(values))
     if pixels is not None:
         coords = {n: (("point",), pixels[:, i], "1") for i, n in enumerate(("column", "row"))}
     point = {"point": np.arange(len(values))}
