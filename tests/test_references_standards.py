@@ -130,3 +130,17 @@ def test_sulfur_of_metal_sulfides_is_listed_and_says_where_it_comes_from(name):
     for line in lines:
         assert line.confidence == "approximate"
         assert "borrowed" in line.note or "estimated" in line.source
+
+
+@pytest.mark.parametrize(
+    ("species", "level", "kinetic", "parameter"),
+    # Kinetic energies of the Auger lines recommended in NIST SRD 20 (10.18434/T4T88K): indium
+    # M4N45N45 410.2, germanium L3M45M45 1145.2 eV; copper L3M45M45 918.62.
+    [("In0", "In 3d", 410.2, 854.4), ("Ge0", "Ge 3d", 1145.2, 1174.35),
+     ("Cu", "Cu 2p", 918.62, 1851.2)],
+)  # fmt: skip
+def test_auger_parameter_is_binding_plus_kinetic_energy(species, level, kinetic, parameter):
+    found = next(s for s in load()[species].separations if s.kind == "auger_parameter")
+    line = next(i for i in load().lines("xps", species, level))
+    assert found.value == parameter
+    assert found.low - 0.2 <= line.value + kinetic <= found.high + 0.3

@@ -199,7 +199,7 @@ def test_a_doi_is_a_doi():
 def test_sources_that_disagree_are_kept_side_by_side():
     """Where a line has more than one report, at least the value and source of each stand there."""
     several = [(one, line) for one in load() for line in one.lines if line.others]
-    assert len(several) >= 20
+    assert len(several) >= 15
     for one, line in several:
         reports = {(r.value, r.source) for r in (line, *line.others)}
         assert len(reports) == 1 + len(line.others), (one.id, line.transition)
@@ -209,3 +209,15 @@ def test_sources_that_disagree_are_kept_side_by_side():
         if any(not line.low <= o.value <= line.high for o in line.others)
     ]
     assert spread  # some lie outside the chosen range, and are told all the same
+
+
+def test_a_borrowed_value_is_approximate_and_says_from_which_phase():
+    borrowed = [(one, line) for one in load() for line in one.lines if "of this phase" in line.note]
+    assert len(borrowed) >= 15
+    for one, line in borrowed:
+        assert line.confidence == "approximate", (one.id, line.transition)
+
+
+def test_lines_without_a_paper_become_fewer():
+    without = [line for one in load() for line in one.lines if "no single source" in line.source]
+    assert len(without) <= 36
