@@ -162,8 +162,8 @@ def outer_of(
     """
     count = x.size
     step = 1e-4 * max(float(np.ptp(x)), float(np.ptp(y)), 1e-9)
-    column, xs = _levels(x, step)
-    row, ys = _levels(y, step)
+    column, xs = levels(x, step)
+    row, ys = levels(y, step)
     full = xs.size > 1 and ys.size > 1 and xs.size * ys.size == count
     order = np.lexsort((column, row))
     if full and np.array_equal(row[order] * xs.size + column[order], np.arange(count)):
@@ -172,12 +172,27 @@ def outer_of(
     return {"point": np.arange(count)}, coords, (count,), np.arange(count)
 
 
-def _levels(values: npt.NDArray, step: float) -> tuple[npt.NDArray, npt.NDArray]:
-    """Return the number of the level of each value, and the levels, ascending."""
-    ordered = np.sort(values)
-    starts = np.concatenate(([True], np.diff(ordered) > step))
-    levels = ordered[starts]
-    return np.clip(np.searchsorted(levels, values + step) - 1, 0, None), levels
+def levels(values: npt.NDArray, step: float) -> tuple[npt.NDArray, npt.NDArray]:
+    """Find the few places a stage went to.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+    step : float
+        Sorted values closer than this belong together.
+
+    Returns
+    -------
+    number, places : ndarray
+        Number of the place of each value; the places (their middle values), ascending.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    group = np.concatenate(([0], np.cumsum(np.diff(ordered) > step)))
+    number = np.empty(values.size, dtype=int)
+    number[order] = group
+    ends = np.cumsum(np.bincount(group))
+    return number, ordered[ends - (np.bincount(group) + 1) // 2]
 
 
 def raman(
