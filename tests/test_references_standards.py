@@ -144,3 +144,20 @@ def test_auger_parameter_is_binding_plus_kinetic_energy(species, level, kinetic,
     line = next(i for i in load().lines("xps", species, level))
     assert found.value == parameter
     assert found.low - 0.2 <= line.value + kinetic <= found.high + 0.3
+
+
+def test_titanium_metal_beside_its_card():
+    # d and intensity (Cu K alpha) of powder data card 44-1294.
+    card = np.array([(2.555, 25), (2.341, 30), (2.243, 100), (1.726, 13), (1.475, 11)])
+    found = reflections("Ti0", d_min=1.3)
+    d = np.array([r.d for r in found])
+    double = 2 * np.arcsin(1.5406 / (2 * d))
+    lorentz = (1 + np.cos(double) ** 2) / (np.sin(double / 2) ** 2 * np.cos(double / 2))
+    strength = np.array([r.multiplicity * r.f2 for r in found]) * lorentz
+    here = np.array([strength[np.abs(d / line - 1) < 3e-3].sum() for line in card[:, 0]])
+    np.testing.assert_allclose(100 * here / here.max(), card[:, 1], atol=8)
+
+
+def test_silicone_is_a_contaminant_by_its_common_names():
+    assert load()["silicone oil"].id == "PDMS"
+    assert load()["PDMS"].role == "contaminant"
