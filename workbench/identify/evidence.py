@@ -37,6 +37,7 @@ _MANY = 10
 _SETTINGS: dict[str, dict[str, Any]] = {
     # Cells refined on the spectrum would follow the lines of other phases where theirs is absent.
     "edxrd": {"cells": "library", "lattice": "each", "strain_range": 0.005},
+    "xrd": {"bounds": "range", "cell_range": 0.005},
     # One sample: its core levels are tied by atoms.
     "xps": {"tie_levels": True},
 }
@@ -103,7 +104,11 @@ class Fitted:
         size = float(np.log(self.points * 2.0 * np.pi))
         paid += float(np.sum(size + 2.0 * np.log(scale[~said])))
         _, above = self.draws(dispersion)
-        return paid - 2.0 * float(np.log(max(float(above.mean()), 1e-9)))
+        if not above.any():  # as far below zero as the tail of a normal goes
+            error = np.sqrt(np.diagonal(self.covariance(dispersion))[self.areas])
+            below = np.minimum(self.p[self.areas] / error, 0.0)
+            paid += float(below @ below)
+        return paid - 2.0 * float(np.log(max(float(above.mean()), 0.5 / _DRAWS)))
 
     def draws(self, dispersion: float) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Return parameters (M, n) drawn after the data, and which of them have no area below 0."""
@@ -203,6 +208,8 @@ class View:
         self._plans: dict[tuple[tuple[str, ...], Freedom], Plan] = {}
         self._whole: Components | None = None
         self._shows: dict[str, bool] = {}
+        self.refusals: dict[str, InterphaseError] = {}
+        """Why species could not be proposed."""
         self._ground = Components([_polynomial(ds)])
         self.block = block_of(ds, build(self._ground), statistic_for(ds))
         if self.block.scale:  # no errors of their own: the scatter of neighbours
@@ -220,8 +227,9 @@ class View:
         if species not in self._shows:
             try:
                 found = self._proposed([species])
-            except InterphaseError:
+            except InterphaseError as error:
                 found = Components()
+                self.refusals[species] = error
             self._shows[species] = species in found.species
         return self._shows[species]
 
@@ -408,10 +416,21 @@ class View:
         mine = [c for c in self._whole if c.species in order]
         mine.sort(key=lambda c: order[str(c.species)])
         rest = [c for c in self._whole if c.species is None]
-        return Components([*mine, *rest], self._whole.common)
+        return Components([*mine, *rest], _leaned_on([*mine, *rest], self._whole.common))
 
     def _proposed(self, species: Sequence[str]) -> Components:
         return propose(self.ds, species, library=self.library, settings=self.settings)
+
+
+def _leaned_on(components: Sequence[Component], common: Mapping[str, Param]) -> dict[str, Param]:
+    """Return the common parameters that some components use, directly or through others."""
+    params = [p for c in components for p in c.params.values()]
+    used: set[str] = set()
+    while params:
+        asked = {n for p in params if p.expr is not None for n in names_in(p.expr)} - used
+        used |= asked
+        params = [common[n] for n in asked if n in common]
+    return {name: param for name, param in common.items() if name in used}
 
 
 def _polynomial(ds: xr.Dataset) -> Component:

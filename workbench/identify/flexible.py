@@ -57,29 +57,39 @@ def with_freedom(
 
 
 def _shaped(components: Components) -> Components:
-    shares = [
-        c.params["mixing"].value if "mixing" in c.params else 0.0
-        for c in components
-        if c.role != "background" and c.species and c.shape in _SHAPED
-    ]
-    if not shares:
+    """Free one asymmetry and, where the model fixes it, one change of the Lorentzian share."""
+    lines = [c for c in components if _is_line(c)]
+    if not lines:
         return components
-    items = [_asymmetric(c) for c in components]
-    common = {
-        **components.common,
-        ASYMMETRY: Param(value=0.05, min=-0.6, max=0.6),
-        MIXING: Param(value=0.0, min=-min(shares) - 1e-3, max=1.001 - max(shares)),
-    }
+    items = [_asymmetric(c) if _is_line(c) else c for c in components]
+    common = {**components.common, ASYMMETRY: Param(value=0.05, min=-0.6, max=0.6)}
+    shares = [_share(c) for c in lines if _is_fixed(c)]
+    if shares:
+        common[MIXING] = Param(value=0.0, min=-min(shares) - 1e-3, max=1.001 - max(shares))
     return Components(items, common)
 
 
+def _is_line(component: Component) -> bool:
+    own = component.role != "background" and component.species is not None
+    return own and component.shape in _SHAPED
+
+
+def _is_fixed(component: Component) -> bool:
+    """Whether the model does not fit the Lorentzian share anyway."""
+    mixing = component.params.get("mixing")
+    return mixing is None or (mixing.expr is None and not mixing.vary)
+
+
+def _share(component: Component) -> float:
+    return component.params["mixing"].value if "mixing" in component.params else 0.0
+
+
 def _asymmetric(component: Component) -> Component:
-    if component.role == "background" or not component.species or component.shape not in _SHAPED:
-        return component
-    share = component.params["mixing"].value if "mixing" in component.params else 0.0
+    share = _share(component)
+    mixing = Param(value=share, expr=f"{share!r} + {MIXING}")
     params = {
         **component.params,
-        "mixing": Param(value=share, expr=f"{share!r} + {MIXING}"),
+        **({"mixing": mixing} if _is_fixed(component) else {}),
         "asymmetry": Param(value=0.05, expr=ASYMMETRY),
     }
     return Component(

@@ -136,6 +136,10 @@ def _candidates(
         ids = [s.id for s in library if wanted is None or set(s.atoms) <= wanted]
     seen = [name for name in ids if any(view.shows(name) for view in views)]
     if not seen:
+        for view in views:
+            for name, error in view.refusals.items():
+                if name not in str(error):  # it is the spectrum, then
+                    raise OrderError(f"identify: {error}") from error
         raise OrderError(
             "identify: no candidate has a line in these spectra; widen elements= or candidates="
         )
@@ -177,6 +181,8 @@ def _freed(trials: Trials, names: Sequence[str], best: Trial) -> Trial:
         Freedom(moved=best.species),
         Freedom(shape=True, moved=best.species),
     ):
+        if _excess(trials(best.species, freedom)) > 0.5 * _excess(best):
+            continue  # most of the misfit is of another kind
         freed = surround(trials, climb(trials, names, best.species, freedom), names)
         dispersion = trials.dispersion_of(freedom)
         if trials.score(freed, dispersion) > trials.score(best, dispersion):
@@ -184,6 +190,12 @@ def _freed(trials: Trials, names: Sequence[str], best: Trial) -> Trial:
         if not any(remains(trials.views, freed.fits)):
             return freed
     return best
+
+
+def _excess(trial: Trial) -> float:
+    """Return the deviance beyond three standard deviations of what noise leaves."""
+    freedom = max(trial.points - trial.free, 1)
+    return max(trial.deviance - freedom - 3.0 * float(np.sqrt(2.0 * freedom)), 0.0)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def notes_of(trial: Trial, views: Sequence[View]) -> tuple[str, ...]:
         where = f"in spectrum {view.source + 1}"
         for name, value in fitted.values.items():
             if name == ASYMMETRY:
-                share = fitted.values[MIXING]
+                share = fitted.values.get(MIXING, 0.0)
                 notes[
                     f"Lines {where} are not shaped as the model has them (asymmetry {value:+.2f}, "
                     f"Lorentzian share {share:+.2f}): amounts rest on a freed shape."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .evidence import Amounts, Fitted, View
+from .evidence import Amounts, Fitted, View, typical_width
 from .flexible import RIGID, Freedom
 
 Array = npt.NDArray[np.float64]
@@ -70,6 +70,7 @@ class Trials:
         self.prior = prior
         self.done: dict[tuple[Set, Freedom], Trial] = {}
         self._scores: dict[tuple[Set, Freedom, float], float] = {}
+        self._waves: dict[tuple[Set, Freedom], float] = {}
 
     def __call__(self, species: Set, freedom: Freedom = RIGID, *, again: bool = False) -> Trial:
         """Return the trial of a set; ``again`` fits it once more and keeps the better one."""
@@ -82,6 +83,7 @@ class Trials:
                 self.done[key] = tried
                 if known is not None:
                     self._scores.clear()
+                    self._waves.pop(key, None)
         return self.done[key]
 
     def _try(self, species: Set, freedom: Freedom) -> Trial:
@@ -104,16 +106,22 @@ class Trials:
         ]
 
     def dispersion_of(self, freedom: Freedom) -> float:
-        """Lowest reduced deviance of the trials with a freedom if clearly above 1, else 1.
+        """Return how far the best fit with a freedom scatters over the noise; 1 if not clearly.
 
-        It keeps what no set can explain from being bought with species.
+        The larger of the reduced deviance and the variance of the residual summed over a line's
+        width: what no set can explain is seldom white, and would else be bought with species.
         """
         found = [t for t in self.of(freedom) if np.isfinite(t.deviance)]
         if not found:
             return 1.0
         best = min(found, key=lambda t: t.reduced)
         limit = 1.0 + 3.0 * float(np.sqrt(2.0 / max(best.points - best.free, 1)))
-        return best.reduced if best.reduced > limit else 1.0
+        if best.reduced <= limit:
+            return 1.0
+        key = (best.species, best.freedom)
+        if key not in self._waves:
+            self._waves[key] = _wave(self.views, best.fits)
+        return max(best.reduced, self._waves[key])
 
     def score(self, trial: Trial, dispersion: float) -> float:
         """Return minus twice the log of evidence times prior."""
@@ -131,6 +139,20 @@ class Trials:
         """Return the best of the trials with a freedom."""
         dispersion = self.dispersion_of(freedom)
         return min(self.of(freedom), key=lambda t: (self.score(t, dispersion), sorted(t.species)))
+
+
+def _wave(views: Sequence[View], fits: Sequence[Fitted]) -> float:
+    """Return the variance of residuals summed over a line's width, over that of white noise."""
+    squares, number = 0.0, 0
+    for view, fitted in zip(views, fits, strict=True):
+        residual, _, weight = view.residual(fitted)
+        seen = residual[weight > 0.0]
+        width = typical_width(fitted.plan, fitted.full) / float(np.median(np.diff(view.x)))
+        size = int(np.clip(round(width), 1, max(seen.size // 4, 1)))
+        sums = np.convolve(seen, np.ones(size), mode="valid")
+        squares += float(sums @ sums) / size
+        number += sums.size
+    return squares / max(number, 1)
 
 
 def disagreement(views: Sequence[View], fits: Sequence[Fitted]) -> tuple[float, float]:
