@@ -161,3 +161,24 @@ def test_titanium_metal_beside_its_card():
 def test_silicone_is_a_contaminant_by_its_common_names():
     assert load()["silicone oil"].id == "PDMS"
     assert load()["PDMS"].role == "contaminant"
+
+
+def test_every_core_level_has_what_a_fit_needs():
+    from xraydb import core_width
+
+    shell = {"1s": "K", "2s": "L1", "2p": "L3", "3s": "M1", "3d": "M5", "4d": "N5", "4f": "N7"}
+    for level in load().core_levels.values():
+        orbital = level.name.split()[1]
+        expected = {"s": 0.0, "p": 1 / 2, "d": 2 / 3, "f": 3 / 4}[orbital[-1]]
+        assert level.area_ratio == pytest.approx(expected, abs=1e-12), level.name
+        width = core_width(level.element, shell[orbital])
+        assert level.lifetime_width == pytest.approx(width, abs=0.02), level.name
+
+
+def test_every_raman_band_has_a_width_and_a_share():
+    for line in load().lines("raman"):
+        assert line.fwhm_low is not None
+        assert line.fwhm is not None
+        assert line.fwhm_high is not None
+        assert 0 < line.fwhm_low <= line.fwhm <= line.fwhm_high < 250, (line.species, line.label)
+        assert line.relative_intensity is not None
