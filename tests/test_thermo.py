@@ -13,24 +13,37 @@ from references.windows import published_window, published_windows
 ZHU = "Y. Zhu, X. He, Y. Mo, ACS Appl. Mater. Interfaces 7 (2015) 23685, 10.1021/acsami.5b07517"
 
 
+WENZEL_LPSCL = "S. Wenzel et al., Solid State Ionics 318 (2018) 102, 10.1016/j.ssi.2017.07.005"
+WENZEL_LGPS = "S. Wenzel et al., Chem. Mater. 28 (2016) 2400, 10.1021/acs.chemmater.6b00610"
+SCHWOEBEL = "A. Schwoebel et al., Solid State Ionics 273 (2015) 51, 10.1016/j.ssi.2014.10.017"
+GARNET = "Y. Zhu et al., Adv. Energy Mater. 9 (2019) 1803440, 10.1002/aenm.201803440"
+WANG = "S. Wang et al., Angew. Chem. Int. Ed. 58 (2019) 8039, 10.1002/anie.201901938"
+RIEGGER = "L. M. Riegger et al., Angew. Chem. Int. Ed. 60 (2021) 6718, 10.1002/anie.202015238"
+
+
 @pytest.mark.parametrize(
-    ("formula", "lithium", "products"),
+    ("formula", "energy_set", "lithium", "products", "seen_by"),
     [
-        ("Li6PS5Cl", 8.0, {"Li2S": 5, "Li3P": 1, "LiCl": 1}),
-        ("Li3PS4", 8.0, {"Li2S": 4, "Li3P": 1}),
-        ("Li10GeP2S12", 23.75, {"Li2S": 12, "Li3P": 2, "Li15Ge4": 0.25}),
-        ("Li149P50O165N23", 400.0, {"Li2O": 165, "Li3N": 23, "Li3P": 50}),  # LiPON of Zhu et al.
-        ("Li29P10O33N5", 82.0, {"Li2O": 33, "Li3N": 5, "Li3P": 10}),  # LiPON, Li2.9PO3.3N0.5
-        ("Li2S", 0.0, {"Li2S": 1}),
+        ("Li6PS5Cl", "dft", 8.0, {"Li2S": 5, "Li3P": 1, "LiCl": 1}, WENZEL_LPSCL),
+        ("Li3PS4", "dft", 8.0, {"Li2S": 4, "Li3P": 1}, ZHU),
+        ("Li10GeP2S12", "dft", 23.75, {"Li2S": 12, "Li3P": 2, "Li15Ge4": 0.25}, WENZEL_LGPS),
+        ("Li149P50O165N23", "dft", 400.0, {"Li2O": 165, "Li3N": 23, "Li3P": 50}, SCHWOEBEL),
+        ("Li29P10O33N5", "dft", 82.0, {"Li2O": 33, "Li3N": 5, "Li3P": 10}, SCHWOEBEL),
+        ("Li2S", "dft", 0.0, {"Li2S": 1}, ZHU),
+        ("Li7La3Zr2O12", "experiment", 8.0, {"Li2O": 7.5, "La2O3": 1.5, "Zr": 2}, GARNET),
+        ("Li3YCl6", "experiment", 3.0, {"LiCl": 6, "Y": 1}, RIEGGER),
+        ("Li3InCl6", "experiment", 3.0, {"LiCl": 6, "In": 1}, RIEGGER),
+        ("Li2ZrCl6", "experiment", 4.0, {"LiCl": 6, "Zr": 1}, WANG),
     ],
 )
-def test_products_at_lithium_metal(formula, lithium, products):
-    found = thermo.products_at(formula, 0.0)
-    assert found.coefficients == pytest.approx(products, abs=1e-6)
-    assert found.lithium == pytest.approx(lithium, abs=1e-6)
+def test_products_at_lithium_metal(formula, energy_set, lithium, products, seen_by):
+    found = thermo.products_at(formula, 0.0, energy_set=energy_set)
+    assert found.coefficients == pytest.approx(products, abs=1e-6), seen_by
+    assert found.lithium == pytest.approx(lithium, abs=1e-6), seen_by
 
 
 def test_germanium_metal_on_the_way():
+    # Seen by photoelectron spectroscopy while lithium arrives: WENZEL_LGPS.
     assert "Ge" in thermo.products_at("Li10GeP2S12", 0.8).coefficients
     assert "Ge" not in thermo.products_at("Li10GeP2S12", 0.1).coefficients
 
