@@ -1,6 +1,8 @@
 """Rigaku RASX (.rasx): a zip; every ``Data<n>/Profile<n>.txt`` is a region.
 
-Profile: rows of angle (deg), intensity (counts, after attenuation), attenuation factor, by tabs.
+Profile: rows of angle (deg), intensity (as counted), attenuation factor, by tabs; intensities are
+multiplied by the factor where an attenuator was in, and errors follow the counts. Scans over one
+axis are one series, from three on.
 ``MesurementConditions<n>.xml`` (spelt so) names the scanned axis, the wavelengths (angstrom) and
 the unit of intensity. Intensities that are not whole are arbitrary units.
 """
@@ -17,7 +19,7 @@ import numpy as np
 
 from ..errors import FormatError
 from ._xml import parse
-from ._xrd import pattern
+from ._xrd import pattern, series
 from .base import Format, Options, Regions
 
 MAX_PART = 512 * 1024**2
@@ -41,7 +43,10 @@ def read(path: Path, options: Options) -> Regions:
             parts = {i.filename: i for i in archive.infolist()}
             if sum(i.file_size for i in parts.values()) > MAX_PART:
                 raise FormatError(f"{path.name}: unpacks to more than {MAX_PART} bytes")
-            profiles = sorted(n for n in parts if re.search(r"Profile\d+\.txt$", n))
+            profiles = sorted(
+                (n for n in parts if re.search(r"Profile\d+\.txt$", n)),
+                key=lambda n: [int(d) for d in re.findall(r"\d+", n)],
+            )
             for name in profiles:
                 label = Path(name).parent.name or Path(name).stem
                 xml = re.sub(r"Profile(\d+)\.txt$", r"MesurementConditions\1.xml", name)
@@ -56,14 +61,17 @@ def read(path: Path, options: Options) -> Regions:
                 if table.ndim != 2 or table.shape[1] < 2:
                     raise FormatError(f"{path.name}: {name}: one column; two are the least")
                 title = path.stem if len(profiles) == 1 else label
+                factor = table[:, 2] if table.shape[1] > 2 else np.ones(len(table))
+                factor = np.where(factor > 0, factor, 1.0)
                 regions[title] = pattern(
                     path,
                     "rigaku_rasx",
                     title,
                     table[:, 0],
-                    table[:, 1],
+                    table[:, 1] * factor,
                     units="counts",
                     attrs=attrs,
+                    attenuation=factor,
                 )
     except (
         zipfile.BadZipFile,
@@ -78,7 +86,7 @@ def read(path: Path, options: Options) -> Regions:
         ) from None
     if not regions:
         raise FormatError(f"{path.name}: no Profile*.txt in it")
-    return regions
+    return series(path, regions)
 
 
 def _conditions(path: Path, data: bytes) -> dict[str, Any]:
