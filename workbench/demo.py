@@ -50,8 +50,7 @@ def _plan(
 PLANS: dict[str, Plan] = {
     "xps_S2p": _plan("xps", ["Li6PS5Cl", "Li2S"], simulation={"region": "S 2p"}),
     "xps_P2p": _plan("xps", ["Li6PS5Cl", "Li3P"], simulation={"region": "P 2p"}),
-    # The simulated cells are those of the library: nothing to refine.
-    "edxrd": _plan("edxrd", SPECIES, settings={"cells": "library"}),
+    "edxrd": _plan("edxrd", SPECIES),
     "ndp": _plan("ndp", ["Li", "Li6PS5Cl"]),
     "nmr_31P": _plan("nmr", ["Li6PS5Cl", "Li3P"], simulation={"nucleus": "31P"}),
     "nmr_7Li": _plan("nmr", SPECIES, simulation={"nucleus": "7Li"}),
