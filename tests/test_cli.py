@@ -206,3 +206,17 @@ def test_an_axis_without_units_is_named(capsys, s2p, tmp_path):
         del file["binding_energy"].attrs["units"]
     line = refused(capsys, "open", path)
     assert "'binding_energy' has no units" in line
+
+
+def test_what_nothing_reads_and_what_does_not_fit_is_said(capsys, tmp_path, s2p):
+    (tmp_path / "noise.wdf").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "noise.xyzzy").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "part").write_bytes(bytes(range(256)) * 40)
+    assert "not that of renishaw_wdf" in refused(capsys, "open", tmp_path / "noise.wdf")
+    assert "no format has files ending in '.xyzzy'" in refused(
+        capsys, "open", tmp_path / "noise.xyzzy"
+    )
+    assert "name the folder" in refused(capsys, "open", tmp_path / "part")
+    assert "name a file in it" in refused(capsys, "open", tmp_path)
+    _, _, err = run(capsys, "fit", s2p, "--species", "Li2SO4", "-o", tmp_path / "o.nc")
+    assert "misfit: reduced chi-square" in err

@@ -267,7 +267,7 @@ def _formats(args: argparse.Namespace) -> int:
 def _fit(args: argparse.Namespace) -> int:
     from .recipe import Opening, Proposal, Recipe, read_recipe, recipe_from
     from .run import count_flagged, run_recipe, save_result
-    from .terminal import amounts_json, list_flagged, print_json, print_result
+    from .terminal import amounts_json, list_flagged, print_json, print_result, tell_misfit
 
     if (args.recipe is None) == (args.species is None):
         raise UsageError("fit: give --species A,B,C or --recipe R.yaml")
@@ -302,6 +302,7 @@ def _fit(args: argparse.Namespace) -> int:
     else:
         print_result(result.fit, result.amounts)
         print(f"written: {args.output}")
+    tell_misfit(result.fit)
     if flagged:
         list_flagged(result.fit)
     return 2 if flagged else 0

@@ -90,6 +90,32 @@ def print_result(fit: xr.Dataset, amounts: xr.Dataset | None) -> None:
     print_table(rows, ["species", which, "1 sigma", "units", "flag"])
 
 
+def tell_misfit(fit: xr.Dataset, limit: float = 5.0) -> None:
+    """Say on stderr where the model does not explain the data: there the errors are too small.
+
+    Parameters
+    ----------
+    fit : xr.Dataset
+        A FitResult. Where its errors were scaled with the residual nothing is said.
+    limit : float
+        Reduced chi-square above which a spectrum counts; systematic differences of line shapes in
+        spectra of many counts stay below.
+    """
+    if fit.attrs.get("scale_covar") == "true":
+        return
+    values = np.atleast_1d(fit["redchi"].values)
+    bad = values > limit
+    if not bad.any():
+        return
+    which = "" if values.size == 1 else f" in {int(bad.sum())} of {values.size} spectra (median)"
+    print(
+        f"misfit: reduced chi-square {float(np.median(values[bad])):.3g}{which}: the model does not "
+        "explain the data and the errors above are too small; look at the residual "
+        "('interphase report'), try other species ('interphase identify')",
+        file=sys.stderr,
+    )
+
+
 def list_flagged(fit: xr.Dataset, most: int = 10) -> None:
     """List on stderr which spectra are flagged and how."""
     names = str(fit["status"].attrs["flag_meanings"]).split()

@@ -49,16 +49,28 @@ def identify(path: Path) -> Format:
     claims = [record for record in formats().values() if record.sniff(head, path)]
     claims = [record for record in claims if not record.generic] or claims
     if not claims:
-        known = sorted({s for record in formats().values() for s in record.suffixes})
-        raise FormatError(
-            f"{path.name}: not a format known here (known endings: {' '.join(known)}); "
-            "see 'interphase formats'"
-        )
+        raise FormatError(f"{path.name}: not a format known here: {_why_not(path)}")
     if len(claims) > 1:
         raise FormatError(
             f"{path.name}: claimed by {', '.join(c.name for c in claims)}; name one with --format"
         )
     return claims[0]
+
+
+def _why_not(path: Path) -> str:
+    """Say what no format found in a file or folder, and what to do."""
+    if path.is_dir():
+        return "the folder is no measurement by itself; name a file in it"
+    suffix = path.suffix.lower()
+    if not suffix:
+        return "its content is of no known format; if it belongs to a measurement, name the folder"
+    same = sorted(record.name for record in formats().values() if suffix in record.suffixes)
+    if not same:
+        return f"no format has files ending in {suffix!r}; see 'interphase formats'"
+    which = f"that of {' or '.join(same)}"
+    if len(same) > 4:
+        which = f"that of any of the {len(same)} formats with {suffix} files"
+    return f"its content is not {which}; export it as a table of columns, see 'interphase formats'"
 
 
 def read(path: Path, *, format: str | None = None, technique: str | None = None) -> Regions:
