@@ -109,8 +109,8 @@ def tell_misfit(fit: xr.Dataset, limit: float = 5.0) -> None:
         return
     which = "" if values.size == 1 else f" in {int(bad.sum())} of {values.size} spectra (median)"
     print(
-        f"misfit: reduced chi-square {float(np.median(values[bad])):.3g}{which}: the model does not "
-        "explain the data and the errors above are too small; look at the residual "
+        f"misfit: reduced chi-square {float(np.median(values[bad])):.3g}{which}: the model does "
+        "not explain the data and the errors above are too small; look at the residual "
         "('interphase report'), try other species ('interphase identify')",
         file=sys.stderr,
     )
