@@ -167,6 +167,37 @@ def test_a_band_of_two_points_in_every_pixel_is_no_cosmic_ray():
     assert (~valid).sum() <= 4
 
 
+STANDARDS = {
+    "calibration/FMNT-M_Ho785/PST10_iR785_OP01_40000msx4.txt": (620.9, 1001.4, 1031.8, 1602.3),
+    "calibration/FMNT-M_BW532/PST10_iR532_Probe_100_3000msx7.txt": (620.9, 1001.4, 1031.8, 1602.3),
+    "calibration/FMNT-M_BW532/S0N10_iR532_Probe_100_30000msx3.txt": (520.45,),
+    "renishaw/spectra_1.wdf": (345.4, 686.5),
+}
+
+
+@pytest.mark.parametrize("name", STANDARDS)
+def test_real_narrow_lines_of_one_spectrum_are_no_cosmic_rays(name):
+    path = data(f"raman/{name}")
+    try:
+        ds = wb.open(path)
+    except FormatError:
+        ds = wb.open(path, technique="raman")
+    masked = wb.correct(ds, "spikes")
+    x, valid = ds["raman_shift"].values, masked["valid"].values
+    for line in STANDARDS[name]:
+        assert valid[np.abs(x - line) < 8.0].all()
+    # A ray of one point, or of two, on the ground and on a slope, is found in the same spectrum.
+    hurt = ds.copy(deep=True)
+    high = 3.0 * float(ds["intensity"].quantile(0.9))
+    at = [int(np.argmin(np.abs(x - place))) for place in (250.0, 450.0, 800.0)]
+    hurt["intensity"] = hurt["intensity"].astype(float)
+    for k, width in zip(at, (1, 2, 1), strict=True):
+        hurt["intensity"][k : k + width] += high
+    found = wb.correct(hurt, "spikes")
+    assert not found["valid"].values[at].any()
+    assert "in 1 of 1 spectra at " in found.attrs["spikes_masked"]
+
+
 def test_map_amounts_come_back_with_honest_errors():
     ds = wb.simulate("raman", settings={"size": 12}, seed=3)
     fit = wb.fit(ds, wb.propose(ds, ["Li6PS5Cl", "Li2S"]), statistic="poisson")

@@ -202,6 +202,9 @@ def standards(ds: xr.Dataset, settings: Standards) -> xr.Dataset:
             ds, settings.standard, laser_nm=settings.laser_nm, search=settings.search
         )
     good = [line for line in lines if line.found is not None]
+    if lines and not good:
+        why = "; ".join(f"{m.standard} {m.reference:g}: {m.note}" for m in lines[:4])
+        raise CalibrationError(f"{where(ds)}: no line of the standard was found ({why})")
     if not good:
         raise CalibrationError(
             f"{where(ds)}: no line of a standard; pass lines=standard_lines(...) or standard="

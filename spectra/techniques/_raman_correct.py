@@ -12,6 +12,8 @@ from ..convention import where
 from ..errors import ModelError
 from .base import Settings
 
+_AROUND = 4
+"""Points from the top of a ray to where its height is counted from."""
 PIECE = 512
 """Spectra of a map taken at a time."""
 
@@ -22,6 +24,13 @@ class Spikes(Settings):
     threshold: float = Field(8.0, gt=3, description="robust standard deviations of the residual")
     window: int = Field(7, ge=3, le=51, description="points of the running median, odd")
     widest: int = Field(3, ge=1, le=10, description="points; wider features are bands")
+    edge: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="beside its top a ray falls to less than this share of it, on one side at "
+        "least; a line, which the spectrograph widens, does not; 1: take narrow lines too",
+    )
 
 
 class Baseline(Settings):
@@ -53,9 +62,11 @@ def spikes(ds: xr.Dataset, settings: Spikes) -> xr.Dataset:
     """Add (or narrow) the variable ``valid``; the counts stay as they are.
 
     A point counts as hit if it stands above the running median of its spectrum by more than the
-    threshold. In a map or series, what the median spectrum shows at the same place is a narrow
-    band, not a ray, and is allowed for; in a single spectrum the two look the same: bands
-    narrower than ``widest`` points need a lower ``widest``.
+    threshold and falls steeply on one side: no spectrograph draws a line that falls to a fifth
+    of its height within a pixel (a Gaussian of full width 2 pixels has a quarter or more left
+    on both sides, wherever its centre lies). In a map or series, what the median spectrum shows at
+    the same place is a narrow band as well, and is allowed for. What was masked stands in attrs
+    ``spikes_masked``.
     """
     y = ds["intensity"].values
     rows = y.reshape(-1, y.shape[-1])
@@ -71,12 +82,14 @@ def spikes(ds: xr.Dataset, settings: Spikes) -> xr.Dataset:
         expected = narrow * np.maximum(strength, 0.0)
         limit = settings.threshold * np.maximum(noise, np.sqrt(np.maximum(middle, 1.0)))
         hit = rest > limit + 2.0 * expected
-        hit = _narrow(hit, settings.widest)
+        hit = _rays(hit, part, settings.widest, settings.edge)
         grown = hit.copy()
         grown[:, 1:] |= hit[:, :-1]
         grown[:, :-1] |= hit[:, 1:]
         keep[first : first + PIECE] = ~grown
-    return _narrowed(ds, keep.reshape(y.shape))
+    out = _narrowed(ds, keep.reshape(y.shape))
+    out.attrs["spikes_masked"] = _told(ds, keep)
+    return out
 
 
 def _narrow_bands(rows: np.ndarray, window: int) -> tuple[np.ndarray, float]:
@@ -89,15 +102,35 @@ def _narrow_bands(rows: np.ndarray, window: int) -> tuple[np.ndarray, float]:
     return np.maximum(rest, 0.0), max(float(typical.mean()), 1e-12)
 
 
-def _narrow(hit: np.ndarray, widest: int) -> np.ndarray:
-    """Keep runs of at most ``widest`` points."""
+def _rays(hit: np.ndarray, spectra: np.ndarray, widest: int, edge: float) -> np.ndarray:
+    """Keep runs of at most ``widest`` points that fall steeply on one side of their top.
+
+    Heights are counted from the lower end of the neighbourhood: on the flank of a band that lets
+    a ray pass rather than take a shoulder for one.
+    """
     kept = hit.copy()
-    for row in kept:
+    size = hit.shape[1]
+    for row, y in zip(kept, spectra, strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            if stop - start > widest:
+            top = start + int(np.argmax(y[start:stop]))
+            low = min(y[k] for k in (top - _AROUND, top + _AROUND) if 0 <= k < size)
+            beside = [y[k] - low for k in (top - 1, top + 1) if 0 <= k < size]
+            if stop - start > widest or not min(beside) < edge * (y[top] - low):
                 row[start:stop] = False
     return kept
+
+
+def _told(ds: xr.Dataset, keep: np.ndarray) -> str:
+    """Say what was masked: where, in a single spectrum, else how much."""
+    masked = ~keep.reshape(-1, keep.shape[-1])
+    text = f"{int(masked.sum())} points in {int(masked.any(axis=1).sum())} of {len(masked)} spectra"
+    if len(masked) == 1 and masked.any():
+        axis = ds["intensity"].dims[-1]
+        starts = np.flatnonzero(np.diff(np.concatenate([[0], masked[0].astype(np.int8)])) == 1)
+        places = [f"{ds[axis].values[k]:.6g}" for k in starts[:20]]
+        text += f" at {', '.join(places)}{' ...' if starts.size > 20 else ''}"
+    return text
 
 
 def static_baseline(ds: xr.Dataset, settings: Baseline) -> xr.Dataset:
