@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import workbench as wb
 from references.diffraction import structure_data
+from spectra.errors import ModelError
 from spectra.techniques import edxrd
 from tests.shared_data import data
 from workbench.simulate import plating
@@ -114,6 +116,69 @@ def test_lattices_of_the_synthetic_cell_in_every_pixel(cell):
             assert np.abs(off[error < 7e-5]).max() < 2e-4 if (error < 7e-5).any() else True
             assert np.abs(off / error).max() < 4.5, (name, axis)
             assert 0.8 < np.sqrt(np.mean((off / error) ** 2)) < 1.35, (name, axis)
+
+
+def test_with_its_neighbours_every_pixel_is_within_two_parts_in_ten_thousand(cell):
+    fit, truth = cell
+    amounts = wb.quantify(fit)
+    raw, cells = edxrd.lattice(fit), edxrd.smoothed(edxrd.lattice(fit))
+    worst, pulls = 0.0, []
+    for name, phase in truth.items():
+        above = (amounts["amount"] > amounts["limit"]).sel(species=name).values
+        true = phase["lattice"][0] * (1 + np.array(phase["strain"]))
+        here = cells.sel(species=name)
+        above &= np.isfinite(here["a"].values)
+        off = (here["a"].values / true - 1)[above]
+        assert np.abs(off).max() < 2e-4, name
+        pull = off / (here["a_stderr"].values / true)[above]
+        # pixels that lean on each other are off together: one position is a tenth of In
+        assert np.abs(pull).max() < 3.5, name
+        pulls.append(pull)
+        worst = max(worst, np.abs(raw.sel(species=name)["a"].values / true - 1)[above].max())
+    assert (np.abs(np.concatenate(pulls)) < 1.96).mean() >= 0.93
+    assert worst > 3e-4  # what single pixels are off by
+
+
+def walk(rng, jump=0.0):
+    """A strain that drifts through a map, and as it is found with errors of 2e-4."""
+    t, x = np.meshgrid(np.linspace(0, 1, 40), np.linspace(0, 1, 12), indexing="ij")
+    true = 1e-3 * np.sin(2 * t + x) + jump * (x > 0.5)
+    error = np.full(true.shape, 2e-4) * rng.uniform(0.5, 2.0, true.shape)
+    found = true + error * rng.standard_normal(true.shape)
+    found[3, 4] = np.nan
+    dims = ("time", "position", "species")
+    cells = xr.Dataset(coords={"time": 60.0 * np.arange(40), "position": 10.0 * np.arange(12),
+                               "species": ["Li2S"]})  # fmt: skip
+    for name, size in (("strain", 1.0), ("a", 5.7), ("b", 5.7), ("c", 5.7)):
+        value = found if name == "strain" else size * (1 + found)
+        cells[name] = (dims, value[..., None])
+        cells[f"{name}_stderr"] = (dims, (size * error)[..., None])
+    return cells, true, error
+
+
+def test_neighbours_help_and_their_errors_hold():
+    inside = []
+    for seed in range(4):
+        cells, true, error = walk(np.random.default_rng(seed))
+        done = edxrd.smoothed(cells, common=0.0)
+        off = done["strain"].values[..., 0] - true
+        np.testing.assert_array_equal(np.argwhere(np.isnan(off)), [[3, 4]])
+        assert np.nanstd(off) < 0.4 * np.sqrt(np.mean(error**2))
+        inside.append(np.nanmean(np.abs(off / done["strain_stderr"].values[..., 0]) < 1.96))
+        np.testing.assert_allclose(done["a"].values / 5.7 - 1, done["strain"].values, atol=3e-6)
+    # a drift without kinks is smoother than a random walk: errors are a little wide
+    assert 0.95 <= np.mean(inside) < 1.0
+
+
+def test_a_jump_along_one_dimension_stays_one():
+    cells, true, _ = walk(np.random.default_rng(1), jump=5e-3)
+    done = edxrd.smoothed(cells)
+    off = done["strain"].values[..., 0] - true
+    assert np.nanmax(np.abs(off)) < 8e-4
+    assert float(done["smoothness"].sel(along="position")[0]) > 5e-4
+    assert float(done["smoothness"].sel(along="time")[0]) < 2e-4
+    with pytest.raises(ModelError, match="allowed: one or two of time, position"):
+        edxrd.smoothed(cells, along=("depth",))
 
 
 def test_two_axes_of_a_cell_are_found_apart(cell):

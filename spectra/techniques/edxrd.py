@@ -25,6 +25,7 @@ from ._edxrd_model import Model, propose
 from ._edxrd_physics import Detector, Incident, measured_factors, phase_lines
 from ._edxrd_pileup import Escape, PileUp, escape, pile_up
 from ._edxrd_simulate import Simulation, molar_volume, simulate
+from ._edxrd_smooth import smoothed
 from ._edxrd_texture import TextureTest, texture_note, texture_test, widening
 from ._edxrd_widths import broadening
 from .base import Quantification, Quantity, Step, Technique
@@ -43,6 +44,7 @@ __all__ = [
     "lines_of",
     "plot_flatness",
     "scale_of",
+    "smoothed",
     "texture",
 ]
 
