@@ -177,12 +177,30 @@ def test_measured_enthalpies_give_the_potential_of_sulfur():
         ("MnO2", {"Li2O", "Mn"}),
         ("Fe3O4", {"Li2O", "Fe"}),
         ("In2O3", {"Li2O", "In"}),
-        ("SnO2", {"Li2O", "Sn"}),
+        ("SnO2", {"Li2O", "Li17Sn4"}),
     ],
 )
 def test_conversion_by_measured_enthalpies(formula, products):
     found = thermo.products_at("Li0.001" + formula, 0.2, energy_set="experiment")
     assert set(found.coefficients) == products
+
+
+def test_tin_of_a_thiostannate_becomes_metal_and_then_alloy():
+    # S. Wenzel et al. for the germanate, WENZEL_LGPS; tin takes lithium below 0.76 V.
+    found = thermo.products_at("Li4SnS4", 0.0, energy_set="experiment")
+    assert found.coefficients == pytest.approx({"Li2S": 4, "Li17Sn4": 0.25})
+    found = thermo.products_at("Li4SnS4", 0.9, energy_set="experiment")
+    assert found.coefficients == pytest.approx({"Li2S": 4, "Sn": 1})
+
+
+def test_steps_of_lithium_in_tin_are_the_measured_ones():
+    # Handbook of Battery Materials, figure 14.16: 760, 660, 530, 485, 420, 380 mV at ambient
+    # temperature; potentials where the equilibrium phase changes.
+    phases = []
+    for volt in (0.80, 0.70, 0.60, 0.50, 0.45, 0.40, 0.30):
+        found = thermo.products_at("Li0.001Sn", volt, energy_set="experiment").coefficients
+        phases.append(max(found, key=lambda k: found[k] if k != "Li" else 0.0))
+    assert phases == ["Sn", "Li2Sn5", "Li5Sn7", "Li7Sn3", "Li13Sn5", "Li7Sn2", "Li17Sn4"]
 
 
 def test_conversion_potentials_by_measured_enthalpies():
