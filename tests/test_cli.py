@@ -218,5 +218,13 @@ def test_what_nothing_reads_and_what_does_not_fit_is_said(capsys, tmp_path, s2p)
     )
     assert "name the folder" in refused(capsys, "open", tmp_path / "part")
     assert "name a file in it" in refused(capsys, "open", tmp_path)
+    wb.save(wb.simulate("raman", settings={"size": 2}), tmp_path / "map.nc")
+    nm = wb.open(tmp_path / "map.nc").rename(raman_shift="wavelength")
+    nm["wavelength"] = ("wavelength", 500.0 + 0.01 * nm["wavelength"].values, {"units": "nm"})
+    wb.save(nm, tmp_path / "nm.nc")
+    asked = refused(capsys, "fit", tmp_path / "nm.nc", "--species", "Li2S", "-o", tmp_path / "o.nc")
+    assert (
+        "--recipe R.yaml with the lines 'technique: raman', 'calibrate: {method: laser}'" in asked
+    )
     _, _, err = run(capsys, "fit", s2p, "--species", "Li2SO4", "-o", tmp_path / "o.nc")
     assert "misfit: reduced chi-square" in err

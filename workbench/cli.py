@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from references.errors import InterphaseError
 from .cli_species import identify_species, species
 from .errors import UsageError
 
+_STEP = re.compile(r"(calibrate|correct)\(ds, '(\w+)'")
+"""A verb that an error asks for, as one writes it in Python."""
 Serve = Callable[[Path, int | None], None]
 """How the app is served: ``(folder, port)``; given by `apps`, which this package cannot import."""
 
@@ -294,7 +297,19 @@ def _fit(args: argparse.Namespace) -> int:
             "fit",
         )
     with _progress("spectrum") as tell:
-        result = run_recipe(args.file, recipe, progress=lambda n, of: tell(args.file.name, n, of))
+        try:
+            result = run_recipe(
+                args.file, recipe, progress=lambda n, of: tell(args.file.name, n, of)
+            )
+        except InterphaseError as error:
+            step = _STEP.search(str(error))
+            if args.species is None or step is None:
+                raise
+            raise type(error)(
+                f"{error} (on the command line: --recipe R.yaml with the lines 'technique: "
+                f"{recipe.technique}', '{step[1]}: {{method: {step[2]}}}', 'propose: {{species: "
+                f"[{args.species}]}}')"
+            ) from None
     save_result(result, args.output)
     flagged = count_flagged(result.fit)
     if args.json:
