@@ -26,6 +26,7 @@ Array = np.ndarray[Any, Any]
 MAX_POINTS = 10_000_000
 """Reciprocal lattice points looked at for one pattern."""
 _TABLE = 3
+_HC = 12.398419843  # keV angstrom
 _SAME = 1e-7  # relative; spacings nearer than this are one line by symmetry
 
 
@@ -140,6 +141,7 @@ def reflections(
     cell: Cell | None = None,
     library: Library | None = None,
     energy_keV: float | None = None,
+    two_theta_deg: float | None = None,
 ) -> tuple[Reflection, ...]:
     """Return the powder reflections of a species, longest d first.
 
@@ -158,6 +160,9 @@ def reflections(
     energy_keV : float, optional
         Photon energy at which X-rays are scattered: adds the anomalous dispersion f' + i f'' of C.
         T. Chantler, J. Phys. Chem. Ref. Data 29 (2000) 597 (from xraydb). Left out without it.
+    two_theta_deg : float, optional
+        Scattering angle of white X-rays, instead of ``energy_keV``: the anomalous dispersion of
+        every reflection is that at its own energy ``hc / (2 d sin(theta))``.
 
     Returns
     -------
@@ -168,6 +173,8 @@ def reflections(
     ------
     LibraryError
         If no structure with atoms is known, or d_min asks for more than `MAX_POINTS`.
+    ValueError
+        If both an energy and an angle are told.
 
     Notes
     -----
@@ -176,17 +183,20 @@ def reflections(
     in |F|^2 for lithium at small d. Neutron scattering
     lengths are the bound coherent ones that pymatgen holds.
     """
+    if energy_keV is not None and two_theta_deg is not None:
+        raise ValueError("reflections: tell energy_keV or two_theta_deg, not both")
     data = structure_data(name, library)
     if cell is not None:  # a fit asks for many cells, each once: nothing to keep
-        return _computed(data, d_min, radiation, cell, energy_keV)
-    return _reflections(data.model_dump_json(), d_min, radiation, energy_keV)
+        return _computed(data, d_min, radiation, cell, energy_keV, two_theta_deg)
+    return _reflections(data.model_dump_json(), d_min, radiation, energy_keV, two_theta_deg)
 
 
 @cache
 def _reflections(
-    data_json: str, d_min: float, radiation: Radiation, energy: float | None
+    data_json: str, d_min: float, radiation: Radiation, energy: float | None, angle: float | None
 ) -> tuple[Reflection, ...]:
     told = [_TABLE, data_json, d_min, radiation, *([] if energy is None else [energy])]
+    told += [] if angle is None else ["angle", angle]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     file = cache_folder() / f"reflections-{key[:32]}.json"
     try:
@@ -194,7 +204,8 @@ def _reflections(
         return tuple(Reflection(tuple(hkl), d, m, f2) for hkl, d, m, f2 in rows)
     except (OSError, ValueError, TypeError):
         pass
-    found = _computed(StructureData.model_validate_json(data_json), d_min, radiation, None, energy)
+    data = StructureData.model_validate_json(data_json)
+    found = _computed(data, d_min, radiation, None, energy, angle)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(json.dumps([[r.hkl, r.d, r.multiplicity, r.f2] for r in found]), file)
@@ -209,6 +220,7 @@ def _computed(
     radiation: Radiation,
     cell: Cell | None,
     energy: float | None,
+    angle: float | None = None,
 ) -> tuple[Reflection, ...]:
     structure = build(data, cell)
     lattice = structure.lattice
@@ -223,7 +235,10 @@ def _computed(
     hkl, g = hkl[keep][order], g[keep][order]
     if not g.size:
         return ()
-    squared = np.abs(_amplitudes(structure, hkl, g, radiation, energy)) ** 2
+    at_energy: float | Array | None = energy
+    if angle is not None:
+        at_energy = _HC * g / (2.0 * np.sin(np.radians(angle) / 2.0))
+    squared = np.abs(_amplitudes(structure, hkl, g, radiation, at_energy)) ** 2
     # Points of one spacing lie together now; their spacings differ by rounding only.
     first = np.flatnonzero(np.r_[True, np.diff(g) > _SAME * g[1:]])
     number = np.diff(np.r_[first, g.size])
@@ -240,7 +255,7 @@ def _computed(
 
 
 def _amplitudes(
-    structure: Structure, hkl: Array, g: Array, radiation: Radiation, energy: float | None
+    structure: Structure, hkl: Array, g: Array, radiation: Radiation, energy: float | Array | None
 ) -> Array:
     """Sum the scattering of all sites: electrons, or fm for neutrons."""
     symbols = sorted({e.symbol for e in structure.composition.elements})
@@ -265,12 +280,14 @@ def _amplitudes(
     return amplitude
 
 
-def _dispersion(symbol: str, energy: float) -> complex:
-    """Return f' + i f'' of an element at a photon energy in keV; zero below lithium."""
+def _dispersion(symbol: str, energy: float | Array) -> Array:
+    """Return f' + i f'' of an element at photon energies in keV; zero below lithium."""
     from xraydb import f1_chantler, f2_chantler
 
+    at = np.clip(np.atleast_1d(np.asarray(energy, float)), 0.1, 400.0)  # what the tables hold
     if symbol in ("H", "He", "D"):
-        return 0j
-    return complex(
-        float(f1_chantler(symbol, energy * 1e3)), float(f2_chantler(symbol, energy * 1e3))
+        return np.zeros(at.size, complex)
+    value = np.atleast_1d(f1_chantler(symbol, at * 1e3)) + 1j * np.atleast_1d(
+        f2_chantler(symbol, at * 1e3)
     )
+    return np.asarray(value)
