@@ -228,3 +228,18 @@ def test_what_nothing_reads_and_what_does_not_fit_is_said(capsys, tmp_path, s2p)
     )
     _, _, err = run(capsys, "fit", s2p, "--species", "Li2SO4", "-o", tmp_path / "o.nc")
     assert "misfit: reduced chi-square" in err
+
+
+def test_means_leave_out_fits_that_gave_no_number(capsys, tmp_path):
+    ds = wb.simulate("raman", settings={"size": 3}, seed=2)
+    about = {"flag_values": np.array([0, 1], np.int8), "flag_meanings": "masked used"}
+    ds["valid"] = (ds["intensity"].dims, np.ones(ds["intensity"].shape, bool), about)
+    ds["valid"][0, 0, :] = False
+    wb.save(ds, tmp_path / "map.nc")
+    status, out, err = run(
+        capsys, "fit", tmp_path / "map.nc", "--species", "Li6PS5Cl", "-o", tmp_path / "o.nc"
+    )
+    assert status == 2
+    assert "mean of 8" in out
+    assert "no_data" in err
+    assert "nan" not in out

@@ -61,6 +61,9 @@ def amounts_json(amounts: xr.Dataset) -> dict[str, Any]:
     }
 
 
+_FAILED = ("no_data", "too_few_points", "not_converged", "undetermined")
+
+
 def print_result(fit: xr.Dataset, amounts: xr.Dataset | None) -> None:
     """Print amounts by species, or the parameters of one spectrum without species."""
     if amounts is None:
@@ -74,14 +77,23 @@ def print_result(fit: xr.Dataset, amounts: xr.Dataset | None) -> None:
     outer = [d for d in amounts["amount"].dims if d != "species"]
     units = amounts["amount"].attrs["units"]
     names = str(amounts["flag"].attrs["flag_meanings"]).split()
+    states = str(fit["status"].attrs["flag_meanings"]).split()
+    codes = [
+        v for v, n in zip(fit["status"].attrs["flag_values"], states, strict=True) if n in _FAILED
+    ]
+    failed = np.isin(fit["status"].values.ravel(), codes)
     rows = []
     for name in amounts["species"].values:
         one = amounts.sel(species=name)
         flags = one["flag"].values.ravel()
         if outer:
-            mean = float(np.nanmean(one["amount"].values))
-            sigma = float(np.nanmedian(one["stderr"].values))
+            # Those below the limit belong into a mean, those that gave no number do not.
+            good = ~failed
+            mean = float(np.mean(one["amount"].values.ravel()[good])) if good.any() else np.nan
+            sigma = float(np.median(one["stderr"].values.ravel()[good])) if good.any() else np.nan
             text = f"{int(np.sum(flags != 0))} of {flags.size} flagged"
+            if not good.all():
+                text += f", mean of {int(good.sum())}"
         else:
             mean, sigma = float(one["amount"]), float(one["stderr"])
             text = names[int(flags[0])]
