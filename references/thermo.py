@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from .composition import composition
 from .errors import LibraryError
 
 if TYPE_CHECKING:
@@ -233,6 +234,8 @@ def _diagram(elements: frozenset[str], energy_set: Set, extra: tuple[Energy, ...
     from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
     from pymatgen.core import Composition
 
+    if energy_set not in get_args(Set):
+        raise LibraryError(f"energy set {energy_set!r}: one of {', '.join(get_args(Set))}")
     stored = "dft" if energy_set == "dft_2015" else energy_set
     chosen = [e for e in energies() if e.set == stored and e.preferred]
     if energy_set == "dft_2015":
@@ -247,8 +250,8 @@ def _diagram(elements: frozenset[str], energy_set: Set, extra: tuple[Energy, ...
     known = {str(e.composition.elements[0]) for e in found if e.composition.is_element}
     if elements - known:
         raise LibraryError(
-            f"set {energy_set!r} has no {', '.join(sorted(elements - known))}; add entries "
-            "(thermo.read_energies) or take the other set"
+            f"set {energy_set!r} has no {', '.join(sorted(elements - known))}; take another set "
+            f"({', '.join(get_args(Set))}) or add entries (thermo.read_energies)"
         )
     return PhaseDiagram(found)
 
@@ -275,7 +278,7 @@ def products_at(
     Parameters
     ----------
     formula : str
-        Electrolyte, or any composition with an element besides lithium.
+        Electrolyte, by formula or library name, or any composition with an element besides lithium.
     potential_V : float
         Against Li+/Li.
     energy_set, extra
@@ -288,8 +291,10 @@ def products_at(
     from pymatgen.analysis.phase_diagram import GrandPotentialPhaseDiagram
     from pymatgen.core import Composition, Element
 
-    start = Composition(formula)
+    start = composition(formula)
     lithium = Element("Li")
+    if set(start) == {lithium}:
+        raise LibraryError(f"{formula}: lithium alone turns into nothing; name a compound")
     diagram = phase_diagram(
         {str(e) for e in start.elements} | {"Li"}, energy_set=energy_set, extra=extra
     )
@@ -335,7 +340,7 @@ def window(formula: str, *, energy_set: Set = "dft", extra: Iterable[Energy] = (
     Parameters
     ----------
     formula : str
-        Composition with lithium.
+        Composition with lithium, or a library name.
     energy_set, extra
         As in `phase_diagram`.
 
@@ -348,9 +353,9 @@ def window(formula: str, *, energy_set: Set = "dft", extra: Iterable[Energy] = (
     LibraryError
         If the composition holds no lithium.
     """
-    from pymatgen.core import Composition, Element
+    from pymatgen.core import Element
 
-    start = Composition(formula)
+    start = composition(formula)
     lithium = Element("Li")
     if start[lithium] == 0:
         raise LibraryError(f"{formula}: no lithium in it: it has no window of this kind")
@@ -400,7 +405,7 @@ def contact(
     Parameters
     ----------
     first, second : str
-        Formulas, for example electrolyte and cathode.
+        Formulas or library names, for example electrolyte and cathode.
     energy_set, extra
         As in `phase_diagram`.
 
@@ -409,9 +414,8 @@ def contact(
     Contact
     """
     from pymatgen.analysis.interface_reactions import InterfacialReactivity
-    from pymatgen.core import Composition
 
-    one, two = Composition(first), Composition(second)
+    one, two = composition(first), composition(second)
     diagram = phase_diagram(
         {str(e) for e in (*one.elements, *two.elements)}, energy_set=energy_set, extra=extra
     )

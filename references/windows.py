@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from .errors import LibraryError, nearest
-from .model import Confidence
+from .model import Confidence, count_atoms
 
 
 class PublishedWindow(BaseModel):
@@ -69,7 +69,14 @@ def published_window(name: str) -> PublishedWindow:
         If none is known; says which names are near.
     """
     found = {n.casefold(): w for w in published_windows() for n in (w.formula, *w.names)}
-    if name.casefold() not in found:
-        known = [n for w in published_windows() for n in (w.formula, *w.names)]
-        raise LibraryError(f"no printed window of {name!r}: {nearest(name, known)}")
-    return found[name.casefold()]
+    if name.casefold() in found:
+        return found[name.casefold()]
+    try:
+        atoms = count_atoms(name)
+    except ValueError:
+        atoms = {}
+    for window in published_windows():
+        if atoms == count_atoms(window.formula):
+            return window
+    known = [n for w in published_windows() for n in (w.formula, *w.names)]
+    raise LibraryError(f"no printed window of {name!r}: {nearest(name, known)}")

@@ -353,3 +353,29 @@ def test_objects_named_in_the_file_are_not_built(tmp_path):
 def test_a_missing_element_is_named():
     with pytest.raises(LibraryError, match="has no Zr"):
         thermo.phase_diagram({"Li", "Zr"})
+
+
+def test_names_of_the_library_stand_for_their_formulas():
+    by_name = thermo.window("LLZO", energy_set="experiment")
+    assert by_name == thermo.window("Li7La3Zr2O12", energy_set="experiment")
+    assert set(thermo.products_at("LPSCl", 0.0).coefficients) == {"Li2S", "Li3P", "LiCl"}
+    assert "N" in "".join(thermo.products_at("LiPON", 0.0).coefficients)  # not the formula LiPON
+    assert published_window("Li1.3Al0.3Ti1.7(PO4)3") == published_window("LATP")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: thermo.window("LLZOO"), "did you mean 'LLZO'"),
+        (lambda: thermo.products_at("Li2S(", 0.0), "neither a formula nor a species"),
+        (lambda: thermo.products_at("", 0.0), "neither a formula nor a species"),
+        (lambda: thermo.products_at("Li", 0.0), "lithium alone"),
+        (lambda: thermo.window("Cu"), "no lithium in it"),
+        (lambda: thermo.window("Li2S", energy_set="dftt"), "one of dft, dft_2015, experiment"),
+        (lambda: thermo.contact("Li6PS5Cl", "LiCoO2"), "has no Co; take another set"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_one_line(call, says):
+    with pytest.raises(LibraryError, match=says) as caught:
+        call()
+    assert "\n" not in str(caught.value)
