@@ -212,3 +212,26 @@ def test_species_without_atoms_are_refused_in_words():
         diffraction.reflections("Li2S2")
     with pytest.raises(LibraryError, match="cell without atoms"):
         diffraction.reflections("Li2SO4")
+
+
+def test_white_beams_meet_the_edges_of_elements():
+    """Li7La3Zr2O12 at 5.33 deg: a strong line lies 0.4 keV below the K edge of La (38.925 keV)."""
+    plain = {r.hkl: r for r in diffraction.reflections("LLZO", d_min=1.5)}
+    white = {r.hkl: r for r in diffraction.reflections("LLZO", d_min=1.5, two_theta_deg=5.33)}
+    energy = {h: 12.398419843 / (2 * r.d * np.sin(np.radians(2.665))) for h, r in plain.items()}
+    most = max(r.f2 * r.multiplicity for r in plain.values())
+    strong = [h for h, r in plain.items() if r.f2 * r.multiplicity > 0.05 * most]
+    near = min(strong, key=lambda h: abs(energy[h] - 38.5))
+    assert white[near].f2 / plain[near].f2 < 0.9
+    # each line is that of a single energy
+    alone = {r.hkl: r for r in diffraction.reflections("LLZO", d_min=1.5, energy_keV=energy[near])}
+    assert white[near].f2 == pytest.approx(alone[near].f2, rel=1e-3)
+    # far from edges nothing happens: sulphur and lithium
+    far = {r.hkl: r for r in diffraction.reflections("Li2S", d_min=1.5)}
+    for r in diffraction.reflections("Li2S", d_min=1.5, two_theta_deg=5.33):
+        weak = far[r.hkl].f2 * r.multiplicity < 0.05 * max(
+            x.f2 * x.multiplicity for x in far.values()
+        )
+        assert weak or r.f2 == pytest.approx(far[r.hkl].f2, rel=0.01)
+    with pytest.raises(ValueError, match="not both"):
+        diffraction.reflections("Li2S", two_theta_deg=5.0, energy_keV=8.0)

@@ -208,6 +208,8 @@ def phase_lines(
 ) -> PhaseLines:
     """Return the diffraction lines of a phase between two energies.
 
+    Structure factors hold the anomalous dispersion at the energy of each line.
+
     Parameters
     ----------
     species : str
@@ -235,7 +237,13 @@ def phase_lines(
     from references.diffraction import cell_volume, reflections
 
     d_min = float(bragg_energy(high, two_theta_deg))  # hc / (2 x sin) is its own inverse
-    table = reflections(species, d_min=round(d_min - 5e-4, 3), library=library)
+    # anomalous dispersion varies little over a hundredth of a degree, and tables are kept by angle
+    table = reflections(
+        species,
+        d_min=round(d_min - 5e-4, 3),
+        library=library,
+        two_theta_deg=round(two_theta_deg, 2),
+    )
     d = np.array([r.d for r in table], float)
     energy = bragg_energy(d, two_theta_deg) if d.size else np.zeros(0)
     jf2 = np.array([r.multiplicity * r.f2 for r in table], float)
