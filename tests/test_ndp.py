@@ -206,3 +206,28 @@ def test_series_of_columns_and_truncated_files(tmp_path):
     cut.write_bytes(data("ndp/ndp_syn_LiF_1000nm.spe").read_bytes()[:9000])
     with pytest.raises(FormatError, match="of 4096 channels: the file is truncated"):
         wb.open(cut)
+
+
+def test_tables_of_other_places(tmp_path):
+    """A plain table of channels, and a series that states live times in its own way."""
+    plain = tmp_path / "plain.txt"
+    plain.write_text("channel counts\n" + "".join(f"{k} {k % 7}\n" for k in range(50)))
+    ds = wb.open(plain, technique="ndp")
+    assert ds["intensity"].dims == ("channel",)
+    ds = wb.calibrate(
+        ds, "known", slope_keV=1.0, offset_keV=0.0, counts_per_nmol_s=1.0, live_time_s=60.0
+    )
+    assert ds.attrs["live_time_s"] == 60.0
+    many = tmp_path / "many.dat"
+    many.write_text("".join(f"{k} {k % 7} {k % 5} {k % 3}\n" for k in range(50)))
+    assert wb.open(many, technique="ndp")["intensity"].dims == ("point", "channel")
+    series = tmp_path / "series.csv"
+    rows = "".join(f"{k};{k % 7};{k % 5}\n" for k in range(50))
+    series.write_text(
+        f"# a film\n# time_h;0;0.5\n# live_time_s;3600;1800\nchannel;first;second\n{rows}"
+    )
+    ds = wb.open(series)
+    np.testing.assert_array_equal(ds["time"].values, [0.0, 1800.0])
+    np.testing.assert_array_equal(ds["live_time"].values, [3600.0, 1800.0])
+    with pytest.raises(CalibrationError, match="live time of its own"):
+        wb.calibrate(ds, "known", slope_keV=1.0, offset_keV=0.0, live_time_s=60.0)

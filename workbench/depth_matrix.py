@@ -14,6 +14,7 @@ from spectra.convention import where
 from spectra.errors import CalibrationError, ModelError
 from spectra.techniques._ndp_response import Detector, Layer, cell_response, lithium_per_ug
 from spectra.techniques._ndp_stopping import Ion, Table
+from spectra.techniques.ndp import NO_LIVE_TIME
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -157,7 +158,7 @@ def per_nmol(ds: xr.Dataset) -> Array:
         )
     live = ds["live_time"] if "live_time" in ds else ds.attrs.get("live_time_s")
     if live is None:
-        raise CalibrationError(f"{where(ds)}: no live time; set attrs['live_time_s']")
+        raise CalibrationError(f"{where(ds)}: {NO_LIVE_TIME}")
     like = ds["intensity"].isel(particle_energy=0)
     values = np.broadcast_to(xr.DataArray(live).broadcast_like(like).values, like.shape).ravel()
     if not np.all(np.isfinite(values)) or np.any(values <= 0):

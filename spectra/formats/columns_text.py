@@ -1,10 +1,11 @@
 """Plain text tables of an axis and several spectra (tell the technique).
 
 Rows of numbers, all of the same length, apart by tab, semicolon, comma or blanks; decimal point or
-comma (point where the comma separates). First column: the technique's axis, the others one spectrum
-each, of dim ``point``. Four columns are the least: three may be axis, intensity and error. At most
-one line of labels; comment lines begin with ``#`` or ``%``. Whole numbers are counts, others have
-arbitrary units. The file does not say what was measured: the technique has to be told.
+comma (point where the comma separates). First column: the technique's axis (channels of NDP and
+EDXRD where it counts 0, 1, 2 ...), the others one spectrum each, of dim ``point``. Four columns are
+the least: three may be axis, intensity and error. At most one line of labels; comment lines begin
+with ``#`` or ``%``. Whole numbers are counts, others have arbitrary units. The file does not say
+what was measured: the technique has to be told.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from ..errors import FormatError, TechniqueNeeded
 from . import _raman
 from .base import Format, Options, Regions
+from .table_text import axis_name
 
 NAME = "columns_text"
 _LEAST = 4
@@ -24,6 +26,8 @@ _AXES = {
     "xps": "binding_energy",
     "nmr": "chemical_shift",
     "xrd": "two_theta",
+    "edxrd": "photon_energy",
+    "ndp": "particle_energy",
 }
 
 
@@ -68,7 +72,7 @@ def read(path: Path, options: Options) -> Regions:
         path,
         NAME,
         values,
-        (_AXES[options.technique], table[:, 0]),
+        (axis_name(options.technique, table[:, 0]), table[:, 0]),
         outer={"point": np.arange(len(values))},
         region=options.technique,
         technique=options.technique,

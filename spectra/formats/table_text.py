@@ -3,7 +3,8 @@
 Layout: comment lines that begin with ``#``, ``%``, ``;`` or ``"`` and at most one line of column
 names, then rows of two numbers apart by tab, blanks, semicolon or comma; with a tab, blanks or a
 semicolon the decimal mark may be a comma. The file does not say what was measured: the technique
-has to be told, and the first column is taken as its axis. Rows of one axis value (stitched scans)
+has to be told, and the first column is taken as its axis (for NDP and EDXRD as channels, if it
+counts 0, 1, 2 ... or 1, 2, 3 ...). Rows of one axis value (stitched scans)
 are averaged and counted in attrs ``merged_rows``. Whole numbers are counts, others have arbitrary
 units. Uncertainties: none in the file.
 """
@@ -102,7 +103,7 @@ def read(path: Path, options: Options) -> Regions:
             y.astype(np.int64) if whole else y,
             x,
             technique=options.technique,
-            axis_name=_AXES[options.technique],
+            axis_name=axis_name(options.technique, x),
             units="counts" if whole else "1",
             attrs={"merged_rows": merged} if merged else None,
             source=source(path, "table_text", options.technique),
@@ -110,6 +111,12 @@ def read(path: Path, options: Options) -> Regions:
     except ConventionError as error:
         raise FormatError(f"{path.name}: {error}") from None
     return {options.technique: ds}
+
+
+def axis_name(technique: str, x: np.ndarray) -> str:
+    """Return the axis that a first column is: channels where a multichannel analyser counts on."""
+    steps = x[0] in (0.0, 1.0) and bool(np.all(np.diff(x) == 1.0))
+    return "channel" if steps and technique in ("ndp", "edxrd") else _AXES[technique]
 
 
 FORMATS = (

@@ -33,6 +33,12 @@ DEPTH_NOTE = (
 )
 
 
+NO_LIVE_TIME = (
+    "the file holds no live time; tell it with calibrate(ds, 'known', ..., live_time_s=...) (in a "
+    "recipe: calibrate: {method: known, live_time_s: ...}) or correct(ds, 'monitor', ...)"
+)
+
+
 class Known(Settings):
     """State the energy scale (from boron or lithium lines) and the sensitivity."""
 
@@ -43,6 +49,9 @@ class Known(Settings):
         gt=0,
         description="counts of one ion kind per nmol/cm2 of lithium and live second, from a "
         "reference of known areal density",
+    )
+    live_time_s: float | None = Field(
+        None, gt=0, description="live time of every spectrum, s, where the file does not hold it"
     )
 
 
@@ -78,6 +87,12 @@ def known(ds: xr.Dataset, settings: Known) -> xr.Dataset:
     out.attrs["channel_keV"] = settings.slope_keV
     if settings.counts_per_nmol_s is not None:
         out.attrs["counts_per_nmol_s"] = settings.counts_per_nmol_s
+    if settings.live_time_s is not None:
+        if "live_time" in out:
+            raise CalibrationError(
+                f"{where(ds)}: the file has a live time of its own; leave live_time_s out"
+            )
+        out.attrs["live_time_s"] = settings.live_time_s
     return out
 
 
@@ -179,7 +194,7 @@ def counts_per_nmol(attrs: Mapping[str, Any], live_s: float) -> float:
 def _live(ds: xr.Dataset) -> float:
     live = ds["live_time"].values if "live_time" in ds else ds.attrs.get("live_time_s")
     if live is None:
-        raise CalibrationError(f"{where(ds)}: no live time; set attrs['live_time_s']")
+        raise CalibrationError(f"{where(ds)}: {NO_LIVE_TIME}")
     values = np.atleast_1d(np.asarray(live, dtype=float))
     if values.min() <= 0 or np.ptp(values) > 0.01 * values.mean():
         raise ModelError(
