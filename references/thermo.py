@@ -431,7 +431,7 @@ def contact(
 
 
 def predicted_species(
-    formula: str, potential_V: float, library: Library, *, energy_set: Set = "dft"
+    formula: str, potential_V: float, library: Library, *, energy_set: Set | None = None
 ) -> tuple[str, ...]:
     """Return library ids of the products of a composition at a potential, all polymorphs.
 
@@ -443,8 +443,10 @@ def predicted_species(
         Against Li+/Li.
     library : Library
         Where the ids come from.
-    energy_set : {"dft", "dft_2015", "experiment"}
-        Which energies.
+    energy_set : {"dft", "dft_2015", "experiment"}, optional
+        Which energies; by default ``"dft"``, and ``"experiment"`` where that lacks an element. The
+        measured set holds no phosphide of lithium: phosphorus that it forms is then looked up in
+        ``"dft"`` (names only; energies of two sets are never added).
 
     Returns
     -------
@@ -453,7 +455,7 @@ def predicted_species(
     """
     from pymatgen.core import Composition
 
-    formed = products_at(formula, potential_V, energy_set=energy_set).coefficients
+    formed = _formed(formula, potential_V, energy_set)
     wanted = {Composition(f).reduced_formula for f in formed}
     found = []
     for species in library.species.values():
@@ -464,3 +466,15 @@ def predicted_species(
         if reduced in wanted:
             found.append(species.id)
     return tuple(found)
+
+
+def _formed(formula: str, potential_V: float, energy_set: Set | None) -> set[str]:
+    if energy_set is not None:
+        return set(products_at(formula, potential_V, energy_set=energy_set).coefficients)
+    try:
+        return set(products_at(formula, potential_V).coefficients)
+    except LibraryError:
+        formed = set(products_at(formula, potential_V, energy_set="experiment").coefficients)
+    if "P" in formed:
+        formed = formed - {"P"} | set(products_at("Li0.001P", potential_V).coefficients)
+    return formed

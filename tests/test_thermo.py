@@ -379,3 +379,19 @@ def test_what_cannot_be_answered_is_said_in_one_line(call, says):
     with pytest.raises(LibraryError, match=says) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("formula", "potential", "some"),
+    [
+        ("Li6PS5Cl", 0.0, {"Li2S", "Li3P", "LiCl"}),
+        ("Li7La3Zr2O12", 0.0, {"Li2O", "La2O3", "Zr0"}),
+        ("Li3InCl6", 0.0, {"LiCl", "In0"}),
+        ("Li10SnP2S12", 0.0, {"Li2S", "Li3P", "LixSn"}),
+        ("Li10SnP2S12", 1.3, {"Li2S", "P_red", "Sn0"}),
+    ],
+)
+def test_predicted_species_for_every_family_of_electrolytes(formula, potential, some):
+    from references import load
+
+    assert some <= set(thermo.predicted_species(formula, potential, load()))
