@@ -197,6 +197,11 @@ def check(ds: xr.Dataset) -> xr.Dataset:
     if not isinstance(ds, xr.Dataset):
         raise ConventionError(f"expected an xarray.Dataset, found {type(ds).__name__}")
     place = where(ds)
+    if ds.attrs.get("convention") == "channels-1":
+        raise ConventionError(
+            f"{place}: channels over time ({', '.join(map(str, list(ds.data_vars)[:4]))}), no "
+            "spectra; they belong under 'channels' of a campaign"
+        )
     if ds.attrs.get("convention") != CONVENTION:
         raise ConventionError(
             f"{place}: attrs['convention'] is {ds.attrs.get('convention')!r}, not {CONVENTION!r}; "

@@ -243,3 +243,30 @@ def test_means_leave_out_fits_that_gave_no_number(capsys, tmp_path):
     assert "mean of 8" in out
     assert "no_data" in err
     assert "nan" not in out
+
+
+def test_a_measurement_is_never_written_over(capsys, tmp_path, s2p):
+    rows = "".join(f"{100 + i}\t{i % 7}\n" for i in range(50))
+    (tmp_path / "measured.txt").write_text(rows)
+    wb.save(wb.open(s2p), tmp_path / "in.nc")
+    kept = (tmp_path / "in.nc").read_bytes()
+    what = ("fit", tmp_path / "in.nc", "--species", "Li2S,Li6PS5Cl", "-o")
+    assert "is the measurement itself" in refused(capsys, *what, tmp_path / "in.nc")
+    assert "is not replaced" in refused(capsys, *what, tmp_path / "measured.txt")
+    assert "is a folder" in refused(capsys, *what, tmp_path)
+    assert (tmp_path / "in.nc").read_bytes() == kept
+    assert (tmp_path / "measured.txt").read_text() == rows
+    for _ in range(2):  # an earlier result is replaced
+        assert run(capsys, *what, tmp_path / "out.nc")[0] in (0, 2)
+    assert "is no page" in refused(
+        capsys, "report", tmp_path / "out.nc", "-o", tmp_path / "measured.txt"
+    )
+    assert "is not between" in refused(
+        capsys, "why", tmp_path / "out.nc", "--param", "Li2S.area", "--at", "time=-1e9"
+    )
+    cell = tmp_path / "cell.csv"
+    cell.write_text("time/s,Ewe/V,I/mA\n" + "".join(f"{t},3.{t},0.1\n" for t in range(9)))
+    assert "under 'channels' of a campaign" in refused(
+        capsys, "fit", cell, "--species", "Li2S", "-o", tmp_path / "o.nc"
+    )
+    assert not (tmp_path / "o.nc").exists()

@@ -274,6 +274,8 @@ def _fit(args: argparse.Namespace) -> int:
 
     if (args.recipe is None) == (args.species is None):
         raise UsageError("fit: give --species A,B,C or --recipe R.yaml")
+    if args.output.exists() and args.output.samefile(args.file):
+        raise UsageError(f"fit: {args.output} is the measurement itself; give another name")
     if args.recipe is not None:
         recipe = read_recipe(args.recipe)
         if not isinstance(recipe, Recipe):
@@ -287,12 +289,14 @@ def _fit(args: argparse.Namespace) -> int:
 
         ds = open(args.file, region=args.region, format=args.format, technique=args.technique)
         species = tuple(s.strip() for s in args.species.split(",") if s.strip())
+        if not species:
+            raise UsageError("fit: --species is empty; 'interphase species' lists them")
         opening = Opening(region=args.region, format=args.format)
         recipe = recipe_from(
             {
                 "technique": ds.attrs["technique"],
                 "open": opening,
-                "propose": Proposal(species=species or ("",)),
+                "propose": Proposal(species=species),
             },
             "fit",
         )
@@ -384,6 +388,8 @@ class _progress:
 def _report(args: argparse.Namespace) -> int:
     from .report import report
 
+    if args.output.is_file() and not args.output.read_bytes()[:64].lstrip().startswith(b"<"):
+        raise UsageError(f"report: {args.output} is no page; give another name")
     report(args.result, args.output)
     print(f"written: {args.output}")
     return 0

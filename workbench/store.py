@@ -15,6 +15,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from spectra.errors import FormatError
 from spectra.netcdf import pack, read, unpack
 
 from .errors import StoreError
@@ -23,6 +24,10 @@ CONVENTIONS = (
     "spectrum-1", "channels-1", "fit-1", "depth-1", "amount-1", "aligned-1", "balance-1",
 )  # fmt: skip
 PARTS = ("data", "amounts")
+_OWN = frozenset(
+    {".nc", ".csv", ".tsv", ".txt", ".html", ".yaml", ".yml", ".json", ".png", ".pdf", ".svg"}
+)
+"""Endings of what this program writes: a file of that name is taken for an earlier one."""
 
 
 def save(
@@ -38,7 +43,7 @@ def save(
     ds : xr.Dataset or xr.DataTree
         Anything a verb returns.
     path : path-like
-        Target; replaced if it exists.
+        Target; an earlier result is replaced, a measurement never.
     parts : mapping of str to xr.Dataset, optional
         What goes with a fit: ``"data"`` and ``"amounts"``.
 
@@ -50,9 +55,10 @@ def save(
     Raises
     ------
     StoreError
-        If the folder does not exist or cannot be written.
+        If the folder does not exist or cannot be written, or a measurement has that name.
     """
     target = Path(path)
+    _spare(target)
     with atomic(target) as temporary:
         if isinstance(ds, xr.DataTree):
             ds.map_over_datasets(pack).to_netcdf(temporary, engine="h5netcdf")
@@ -138,8 +144,13 @@ def atomic(target: Path) -> Iterator[Path]:
     Raises
     ------
     StoreError
-        If the folder does not exist or cannot be written; nothing is left behind.
+        If the folder does not exist or cannot be written, or a measurement has that name; nothing
+        is left behind.
     """
+    if target.suffix.lower() not in _OWN:
+        _spare(target)
+    if target.is_dir():
+        raise StoreError(f"{target}: is a folder; give the name of a file")
     try:
         handle, name = tempfile.mkstemp(
             dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix
@@ -158,6 +169,24 @@ def atomic(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _spare(target: Path) -> None:
+    """Refuse to replace a file that a format of measurements claims."""
+    if not target.is_file() or target.stat().st_size == 0:
+        return
+    from spectra.formats import registry
+
+    try:
+        found = registry.identify(target).title
+    except FormatError as error:
+        if "claimed by" not in str(error):
+            return
+        found = "several formats claim it"
+    if found != registry.formats()["interphase_nc"].title:
+        raise StoreError(
+            f"{target}: is a measurement ({found}) and is not replaced; give another name"
+        )
 
 
 def write_text(text: str, target: Path) -> Path:

@@ -79,6 +79,11 @@ def _param(ds: xr.Dataset, name: str, param: str, at: Mapping[str, float]) -> di
     for dim in at:
         if dim not in outer:
             raise StoreError(f"{name}: no dimension {dim!r}: {nearest(dim, outer)}")
+        where = ds[dim].values.astype(float)
+        low, high = float(where.min()), float(where.max())
+        beyond = (high - low) / max(where.size - 1, 1)
+        if not low - beyond <= at[dim] <= high + beyond:
+            raise StoreError(f"{name}: {dim} = {at[dim]:g} is not between {low:g} and {high:g}")
     place = {
         d: int(np.argmin(np.abs(ds[d].values.astype(float) - at[d]))) if d in at else 0
         for d in outer
