@@ -152,3 +152,25 @@ def test_a_profile_recipe_refuses_what_it_cannot_use():
     bad["depth"]["cell"] = 3
     with pytest.raises(RecipeError, match="cells"):
         recipe_from(bad)
+
+
+@pytest.mark.parametrize("method", ["tikhonov", "naive"])
+def test_the_file_as_it_is_from_the_command_line_to_a_report(tmp_path, capsys, method):
+    """Live time in the recipe, lithium in all units on the terminal, pictures in the report."""
+    told = settings()
+    told["calibrate"] |= {"counts_per_nmol_s": sensitivity_of(40 / 3600), "live_time_s": 3600.0}
+    told["depth"] |= {"method": method, "shift_keV": 5.0, "kernels": True}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(told))
+    file = str(data("ndp/ndp_syn_timeseries_Kapton7p5_Cu2_LiF.csv"))
+    out = tmp_path / "out.nc"
+    assert main(["fit", file, "--recipe", str(tmp_path / "r.yaml"), "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "mAh/cm2" in said.out
+    assert "ug/cm2" in said.out
+    assert said.err.strip() in ("", f"written: {out}")
+    assert ("channel-by-channel" in said.out) == (method == "naive")
+    assert main(["report", str(out), "-o", str(tmp_path / "out.html")]) == 0
+    page = (tmp_path / "out.html").read_text()
+    assert page.count("data:image/png") == (3 if method == "tikhonov" else 2)
+    with pytest.raises(OrderError, match="time"):
+        wb.plot_depth.profile(wb.load(out))

@@ -129,7 +129,7 @@ def _campaign(folder: Path) -> list[Section]:
 
 def _is_fit(path: Path) -> bool:
     try:
-        return load(path).attrs["convention"] == "fit-1"
+        return load(path).attrs["convention"] in ("fit-1", "depth-1")
     except StoreError:
         return False
 
@@ -165,8 +165,12 @@ def _one(path: Path) -> list[Section]:
     from . import plot
 
     fit = load(path)
+    if fit.attrs["convention"] == "depth-1":
+        return [_depth(path, fit)]
     if fit.attrs["convention"] != "fit-1":
-        raise StoreError(f"{path.name}: holds {fit.attrs['convention']}; report takes a fit")
+        raise StoreError(
+            f"{path.name}: holds {fit.attrs['convention']}; report takes a fit or a depth profile"
+        )
     section = Section(path.stem, text=_provenance(path))
     flagged, total = _count(fit)
     section.lines.append(
@@ -194,6 +198,46 @@ def _one(path: Path) -> list[Section]:
             Section(f"{path.stem}: flagged spectra", lines=_flagged_lines(fit), flagged=True)
         )
     return sections
+
+
+def _depth(path: Path, found: xr.Dataset) -> Section:
+    """Lithium against depth: profile or series, kernels, totals."""
+    from . import plot_depth
+
+    section = Section(path.stem, text=_provenance(path))
+    outer = [str(d) for d in found["total"].dims]
+    poor = int(np.sum(found["status"].values == 2))
+    section.lines = [
+        f"{found.attrs['technique'].upper()}, {found['total'].size} spectra, {poor} that the "
+        f"profile does not describe; method {found.attrs['method']}.",
+        str(found.attrs["note"]),
+    ]
+    at = {d: float(found[d].values[found.sizes[d] // 2]) for d in outer}
+    section.images.append(_png(plot_depth.profile(found, at=at)))
+    if len(outer) == 1:
+        section.images.append(_png(plot_depth.series(found)))
+    if "kernel" in found:
+        section.images.append(_png(plot_depth.kernels(found, at=at)))
+    section.head = ["lithium", "least", "largest", "median 1 sigma"]
+    section.rows = depth_rows(found)
+    return section
+
+
+def depth_rows(found: xr.Dataset) -> list[list[str]]:
+    """Return the lithium of a depth profile as rows: unit, least, largest, 1 sigma."""
+    rows = []
+    share = found["total_stderr"] / found["total"].where(found["total"] > 0)
+    for name in ("total", "total_ug", "total_mAh"):
+        one = found[name]
+        rows.append(
+            [
+                str(one.attrs["units"]),
+                f"{float(one.min()):.4g}",
+                f"{float(one.max()):.4g}",
+                f"{float((share * one).median()):.2g}",
+            ]
+        )
+    return rows
 
 
 def _provenance(path: Path) -> str:

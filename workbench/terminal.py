@@ -100,6 +100,12 @@ def print_result(fit: xr.Dataset, amounts: xr.Dataset | None) -> None:
         rows.append([str(name), f"{mean:.4g}", f"{sigma:.2g}", units, text])
     which = "mean" if outer else "amount"
     print_table(rows, ["species", which, "1 sigma", "units", "flag"])
+    if fit.attrs["convention"] == "depth-1":
+        from .report import depth_rows
+
+        print()
+        print_table(depth_rows(fit), ["lithium", "least", "largest", "1 sigma"])
+        print(f"{fit.attrs['method']}: {fit.attrs['note']}")
 
 
 def tell_misfit(fit: xr.Dataset, limit: float = 5.0) -> None:
@@ -113,7 +119,7 @@ def tell_misfit(fit: xr.Dataset, limit: float = 5.0) -> None:
         Reduced chi-square above which a spectrum counts; systematic differences of line shapes in
         spectra of many counts stay below.
     """
-    if fit.attrs.get("scale_covar") == "true":
+    if fit.attrs.get("scale_covar") == "true" or "redchi" not in fit:
         return
     values = np.atleast_1d(fit["redchi"].values)
     bad = values > limit
