@@ -89,6 +89,34 @@ def test_linked_blocks_and_infrared(tmp_path):
         written(tmp_path, infrared, "b.jdx")
 
 
+TUPLES = (
+    "##TITLE= series\n##JCAMP-DX= 5.01\n##DATA TYPE= RAMAN SPECTRUM\n##DATA CLASS= NTUPLES\n"
+    "##NTUPLES= RAMAN SPECTRUM\n##VAR_NAME= RAMAN SHIFT, INTENSITY, PLACE\n"
+    "##SYMBOL= X, Y, {symbol}\n##VAR_TYPE= INDEPENDENT, DEPENDENT, INDEPENDENT\n"
+    "##VAR_FORM= AFFN, ASDF, AFFN\n##VAR_DIM= 5, 5, 2\n##UNITS= 1/CM, COUNTS, {unit}\n"
+    "##FIRST= 108, 10, 0\n##LAST= 100, 14, 30\n##FACTOR= 0.5, 1, 1\n"
+    "##PAGE= {symbol}=0\n##DATA TABLE= (X++(Y..Y)), XYDATA\n216 10 11 12 13 14\n"
+    "##PAGE= {symbol}=30\n##DATA TABLE= (X++(Y..Y)), XYDATA\n216B0JJJJ\n"
+    "##END NTUPLES= RAMAN SPECTRUM\n##END=\n"
+)
+
+
+def test_pages_of_ntuples_are_a_series(tmp_path):
+    (ds,) = written(tmp_path, TUPLES.format(symbol="T", unit="MINUTES"), "a.jdx").values()
+    assert ds["intensity"].dims == ("time", "raman_shift")
+    assert list(ds["time"].values) == [0, 1800]
+    assert list(ds["raman_shift"].values) == [100, 102, 104, 106, 108]
+    assert ds["intensity"].values.tolist() == [[14, 13, 12, 11, 10], [24, 23, 22, 21, 20]]
+    assert ds["intensity"].attrs["units"] == "counts"
+    (ds,) = written(tmp_path, TUPLES.format(symbol="P", unit="BAR"), "b.jdx").values()
+    assert ds["intensity"].dims == ("scan", "raman_shift")
+    assert list(ds["page"].values) == [0, 30]
+    with pytest.raises(FormatError, match=r"NTUPLES of R, I, T; read are those of X and Y"):
+        written(tmp_path, TUPLES.format(symbol="T", unit="S").replace("X, Y,", "R, I,"), "c.jdx")
+    with pytest.raises(FormatError, match=r"4 points, NPOINTS says 5"):
+        written(tmp_path, TUPLES.format(symbol="T", unit="S").replace(" 14\n", "\n"), "d.jdx")
+
+
 def test_nmr_is_not_claimed():
     raman = registry.formats()["raman_jcamp"]
     text = jcamp("1 2 3", kind="NMR SPECTRUM").encode()

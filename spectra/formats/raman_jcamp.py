@@ -7,7 +7,9 @@ next line, DUP); the axis is even from ``FIRSTX`` to ``LASTX``, and every line's
 checked against it.
 ``XYDATA`` or ``XYPOINTS=(XY..XY)``: pairs. Values are multiplied by ``XFACTOR`` and ``YFACTOR``.
 ``NPOINTS``, ``FIRSTY`` and the difference checks must hold, else the file is refused as damaged.
-Blocks of a ``LINK`` file become regions named by their title.
+Blocks of a ``LINK`` file become regions named by their title. ``NTUPLES`` of one X and one Y are a
+series, a spectrum to a ``PAGE``: dim ``time`` (s) if the page's variable is one, else ``scan`` with
+its value as coordinate ``page``.
 
 ``XUNITS`` 1/CM is Raman shift, nanometers and micrometers stay wavelengths. ``YUNITS`` counts that
 are whole are counts, all else arbitrary. The decoder is own: nmrglue reads neither (XY..XY) nor
@@ -32,6 +34,7 @@ _TOKEN = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]\d{1,3})?|[@A-Ia-i][\d.]*|[%J-Rj-r][\d.]*|[S-Zs]\d*|\?"
 )
 _MAX_POINTS = 2**22
+_TUPLE = ("SYMBOL", "UNITS", "FIRST", "LAST", "FACTOR", "VARDIM")
 _SQUEEZED = {c: str(i) for i, c in enumerate("@ABCDEFGHI")}
 _SQUEEZED |= {c: f"-{i}" for i, c in enumerate("abcdefghi", 1)}
 _DIFFERENCE = {c: str(i) for i, c in enumerate("%JKLMNOPQR")}
@@ -66,13 +69,22 @@ def _records(text: str) -> list[tuple[str, str]]:
 def read(path: Path, options: Options) -> Regions:
     """Read every Raman block."""
     blocks: list[dict[str, str]] = []
+    pages: list[list[list[str]]] = []
     for label, value in _records(_raman.text_of(path)):
         if label == "TITLE":
             blocks.append({})
-        if blocks:
-            blocks[-1].setdefault(label, value)
+            pages.append([])
+        if not blocks:
+            continue
+        if label == "PAGE":
+            pages[-1].append([value, ""])
+        elif label == "DATATABLE" and pages[-1]:
+            pages[-1][-1][1] = value
+        blocks[-1].setdefault(label, value)
     kinds = [block.get("DATATYPE", "").strip().upper() for block in blocks]
-    spectra = [b for b, kind in zip(blocks, kinds, strict=True) if "RAMAN" in kind]
+    spectra = [
+        (b, listed) for b, listed, kind in zip(blocks, pages, kinds, strict=True) if "RAMAN" in kind
+    ]
     if not spectra:
         told = next((k for k in kinds if k and k != "LINK"), "no data type")
         raise FormatError(
@@ -80,13 +92,52 @@ def read(path: Path, options: Options) -> Regions:
             "not read"
         )
     found: dict[str, xr.Dataset] = {}
-    for number, block in enumerate(spectra, 1):
+    for number, (block, listed) in enumerate(spectra, 1):
         title = re.sub(r"\W+", "_", block.get("TITLE", "")).strip("_")
         name = "raman" if len(spectra) == 1 else title or f"raman_{number}"
         if name in found:
             name = f"{name}_{number}"
-        found[name] = _block(path, block, name)
+        found[name] = _series(path, block, listed, name) if listed else _block(path, block, name)
     return found
+
+
+def _series(path: Path, block: dict[str, str], pages: list[list[str]], name: str) -> xr.Dataset:
+    """Read the pages of an NTUPLES block."""
+    table = {key: [v.strip() for v in block.get(key, "").split(",")] for key in _TUPLE}
+    symbols = [symbol.upper() for symbol in table["SYMBOL"]]
+    if not {"X", "Y"} <= set(symbols):
+        raise FormatError(
+            f"{path.name}: NTUPLES of {', '.join(symbols)}; read are those of X and Y"
+        )
+
+    def told(key: str, symbol: str) -> str:
+        at = symbols.index(symbol)
+        return table[key][at] if at < len(table[key]) else ""
+
+    common = {k: v for k, v in block.items() if k not in _TUPLE}
+    for label, key, symbol in (
+        ("XUNITS", "UNITS", "X"), ("YUNITS", "UNITS", "Y"), ("FIRSTX", "FIRST", "X"),
+        ("LASTX", "LAST", "X"), ("XFACTOR", "FACTOR", "X"), ("YFACTOR", "FACTOR", "Y"),
+        ("NPOINTS", "VARDIM", "X"),
+    ):  # fmt: skip
+        if told(key, symbol):
+            common[label] = told(key, symbol)
+    parts = [_points(path, {**common, "XYDATA": body}) for _, body in pages]
+    x = parts[0][0]
+    if any(not np.array_equal(other, x) for other, _ in parts):
+        raise FormatError(f"{path.name}: pages on different axes; export them one by one")
+    values = np.array([y for _, y in parts])
+    variable, _, _ = pages[0][0].partition("=")
+    variable = variable.strip().upper()
+    places = np.array([_raman.leading(page.partition("=")[2]) or 0.0 for page, _ in pages])
+    unit = told("UNITS", variable).lower() if variable in symbols else ""
+    scale = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "min": 60.0, "minutes": 60.0}.get(unit)
+    if len(parts) == 1:
+        return _made(path, common, x, values[0], name, {}, {})
+    if scale and np.all(np.diff(places) > 0):
+        return _made(path, common, x, values, name, {"time": places * scale}, {})
+    coords: _raman.Coords = {"page": (("scan",), places, "1")}
+    return _made(path, common, x, values, name, {"scan": np.arange(len(parts))}, coords)
 
 
 def _number(block: dict[str, str], label: str, default: float | None = None) -> float | None:
@@ -95,6 +146,12 @@ def _number(block: dict[str, str], label: str, default: float | None = None) -> 
 
 
 def _block(path: Path, block: dict[str, str], name: str) -> xr.Dataset:
+    x, y = _points(path, block)
+    return _made(path, block, x, y, name, {}, {})
+
+
+def _points(path: Path, block: dict[str, str]) -> tuple[npt.NDArray, npt.NDArray]:
+    """Decode and check the points of a block."""
     label = next((k for k in ("XYDATA", "XYPOINTS") if k in block), None)
     if label is None:
         raise FormatError(
@@ -125,6 +182,18 @@ def _block(path: Path, block: dict[str, str], name: str) -> xr.Dataset:
         raise FormatError(
             f"{path.name}: begins with {y[0]:g}, FIRSTY says {first:g}: the file is damaged"
         )
+    return x, y
+
+
+def _made(
+    path: Path,
+    block: dict[str, str],
+    x: npt.NDArray,
+    y: npt.NDArray,
+    name: str,
+    outer: dict[str, npt.NDArray],
+    coords: _raman.Coords,
+) -> xr.Dataset:
     unit = block.get("XUNITS", "").split("\n")[0]
     axis = _raman.axis_in(path, unit or "1/cm", x)
     attrs = {
@@ -137,7 +206,9 @@ def _block(path: Path, block: dict[str, str], name: str) -> xr.Dataset:
         "owner": block.get("OWNER", "").split("\n")[0],
     }
     unit = block.get("YUNITS", "").split("\n")[0] or "ARBITRARY UNITS"
-    return _raman.raman(path, NAME, y, axis, unit=unit, attrs=attrs, region=name)
+    return _raman.raman(
+        path, NAME, y, axis, unit=unit, outer=outer, coords=coords, attrs=attrs, region=name
+    )
 
 
 def _laser(block: dict[str, str]) -> float | None:
