@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+import workbench as wb
 from spectra import formats
 from spectra.convention import check
 from spectra.errors import FormatError
@@ -197,3 +198,71 @@ def test_images_are_not_taken_for_spectra(tmp_path):
         file["entry/instrument/other/data"] = np.zeros((4, 1024))
     with pytest.raises(FormatError):
         formats.read(path)
+
+
+def test_spe_of_careless_writers(tmp_path):
+    """No colon after $DATA, coefficients without their number, an empty scale before a good one."""
+    counts = "".join(f"       {k % 9}\r\n" for k in range(64))
+    path = tmp_path / "a.Spe"
+    path.write_bytes(
+        f"$SPEC_ID:\r\nx\r\n$MEAS_TIM:\r\n100,5 110,0\r\n$DATA\r\n0 63\r\n{counts}"
+        "$ROI:\r\n1\r\n3 9\r\n$MCA_CAL:\r\n0,1 0,05 0,0 keV\r\n".encode()
+    )
+    ds = wb.open(path, technique="edxrd")
+    assert ds.attrs["header_c1_keV"] == pytest.approx(0.05)
+    assert float(ds["live_time"]) == pytest.approx(100.5)
+    assert ds["intensity"].size == 64
+    path.write_bytes(
+        f"$SPEC_ID:\nx\n$DATA:\n0 63\n{counts}$ENER_FIT:\n0.2 0.04\n$MCA_CAL:\n3\n0 0 0\n".encode()
+    )
+    assert wb.open(path, technique="edxrd").attrs["header_c1_keV"] == pytest.approx(0.04)
+
+
+def test_epics_with_blank_lines_and_ampersands(tmp_path):
+    rows = "".join(f"{k % 5} {k % 3}\r\n" for k in range(32))
+    path = tmp_path / "b.xmca"
+    path.write_bytes(
+        b"DATE:      OCT 10, 2018\r\nVERSION:    3.1\r\nELEMENTS:   2\r\nCHANNELS:   32\r\n"
+        b"ROIS:       1 0\r\nCAL_OFFSET: 0.1& 0.2&\r\nCAL_SLOPE:  0.05& 0.06&\r\n"
+        b'ROI_0_LEFT: 3& &\r\nENVIRONMENT: X="1: 2" (a)\r\nDATA: \r\n\r\n' + rows.encode()
+    )
+    ds = wb.open(path)
+    np.testing.assert_allclose(ds["header_c1_keV"].values, [0.05, 0.06])
+    np.testing.assert_array_equal(ds["intensity"].values[1], np.arange(32) % 3)
+
+
+def i12(file, counts):
+    """Write what GDA writes at Diamond: a dataset per element."""
+    for k in range(3):
+        group = file.create_group(f"entry1/EDXD_Element_{k:02d}")
+        group.create_dataset("data", data=counts + k)
+        group.create_dataset("edxd_energy_approx", data=np.arange(512) * 0.1)
+
+
+def bliss(file, counts):
+    for k in range(3):
+        file.create_dataset(f"1.1/measurement/mca_det{k}", data=counts + k)
+    file.create_dataset("1.1/measurement/samy", data=np.arange(4.0))
+
+
+def pyxrf(file, counts):
+    for k in range(3):
+        file.create_dataset(f"xrfmap/det{k + 1}/counts", data=counts.reshape(2, 2, 512) + k)
+    file.create_dataset("xrfmap/detsum/counts", data=3 * counts.reshape(2, 2, 512))
+
+
+@pytest.mark.parametrize(("write", "outer"), [
+    (i12, {"scan": 4, "detector": 3}),
+    (bliss, {"scan": 4, "detector": 3}),
+    (pyxrf, {"scan": 2, "point": 2, "detector": 3}),
+])  # fmt: skip
+def test_layouts_of_beamlines(tmp_path, write, outer):
+    counts = np.random.default_rng(1).poisson(4, (4, 512))
+    path = tmp_path / "map.h5"
+    with h5py.File(path, "w") as file:
+        write(file, counts)
+    ds = wb.open(path)
+    assert dict(ds["intensity"].sizes.items() - {(ds["intensity"].dims[-1], 512)}) == outer
+    found = ds["intensity"].values.reshape(4, 3, 512)
+    np.testing.assert_array_equal(found[:, 2], counts + 2)
+    assert "calibration" not in ds.attrs

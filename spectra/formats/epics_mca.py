@@ -29,14 +29,14 @@ from ..errors import FormatError
 from ._mca import TECHNIQUES, as_counts, mca
 from .base import Format, Options, Regions, read_bytes, source
 
-_HEAD = re.compile(rb"\A\s*VERSION:?\s+\S+", re.I)
+_HEAD = re.compile(rb"^\s*VERSION:?[ \t]+\S+", re.I | re.M)
 MAX_BYTES = 512 * 1024**2
 MAX_VALUES = 1 << 27
 
 
 def _sniff(head: bytes, path: Path) -> bool:
     text = head.removeprefix(b"\xef\xbb\xbf")
-    if not _HEAD.match(text) or not re.search(rb"^\s*CHANNELS:", text, re.M):
+    if not _HEAD.search(text) or not re.search(rb"^\s*CHANNELS:", text, re.M):
         return False
     return b"ELEMENTS:" in text or b"CAL_SLOPE:" in text or b"LIVE_TIME:" in text
 
@@ -77,6 +77,7 @@ def read(path: Path, options: Options) -> Regions:
             f"{path.name}: {elements} elements of {count} channels; allowed: 1 to 4096 elements, "
             f"2 channels or more, {MAX_VALUES} values in all"
         )
+    start += next((i for i, row in enumerate(lines[start:]) if row.strip()), 0)  # blank lines
     rows = lines[start : start + count]
     try:
         data = np.array(" ".join(rows).split(), dtype=float)
@@ -180,7 +181,7 @@ def _whole(path: Path, header: dict[str, str], key: str) -> int:
 
 def _values(path: Path, header: dict[str, str], key: str, elements: int) -> np.ndarray:
     """One value per element; missing is zero (unknown), a single value stands for all."""
-    words = header.get(key, "").split()
+    words = header.get(key, "").replace("&", " ").split()
     if words and all(re.fullmatch(r"[-+]?\d+,\d+([eE][-+]?\d+)?", w) for w in words):
         words = [w.replace(",", ".") for w in words]  # written on a computer with decimal commas
     try:

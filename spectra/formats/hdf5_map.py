@@ -14,6 +14,7 @@ Autodetected:
   ``<entry>/instrument/<detector>/data`` or ``<entry>/data/data`` of whole numbers with the shape
   (frames, channels) or (frames, elements, channels): 512 channels or more (a power of two), at
   most 256 elements. Frames are ``scan``, elements ``detector``; there is no energy scale in them.
+- **By name and shape**: Diamond I12, ESRF BLISS, pyXRF maps and the like (`_hdf5_found`).
 - **Becquerel**: root ``counts`` and ``bin_edges_raw`` with attrs ``livetime``, ``realtime``.
 
 Declared: ``<name>.map.yaml`` beside ``<name>.h5`` holds the paths of a beamline's own layout::
@@ -42,6 +43,7 @@ import xarray as xr
 
 from ..convention import OUTER
 from ..errors import FormatError
+from . import _hdf5_found
 from ._mca import TECHNIQUES, as_counts, mca, technique_of
 from .base import MAX_FILE_BYTES, Format, Options, Regions, source
 
@@ -74,7 +76,7 @@ def _sniff(head: bytes, path: Path) -> bool:
             if any(_photoemission(file[key]) for key in file):
                 return False
             known = bool(_p61a(file)) or _becquerel(file) or bool(_nxdata(file))
-            return known or bool(_stacks(file))
+            return known or bool(_stacks(file)) or bool(_hdf5_found.find(file))
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         return False
 
@@ -118,6 +120,12 @@ def read(path: Path, options: Options) -> Regions:
                 return {
                     path.stem if single else g.strip("/"): _read_stack(path, file, g, options)
                     for g in stacks
+                }
+            if places := _hdf5_found.find(file):
+                single = len(places) == 1
+                return {
+                    path.stem if single else g: _read_found(path, file, g, names, options)
+                    for g, names in places.items()
                 }
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise FormatError(
@@ -255,6 +263,25 @@ def _read_stack(path: Path, file: Any, place: str, options: Options) -> xr.Datas
         technique=technique_of(options, "edxrd"),
         source=source(path, "hdf5_map", place),
         outer=outer or None,
+    )
+
+
+def _read_found(
+    path: Path, file: Any, place: str, names: list[str], options: Options
+) -> xr.Dataset:
+    size = sum(int(file[n].size) for n in names)
+    if size > MAX_VALUES:
+        raise FormatError(f"{path.name}: {place} has {size} values; {MAX_VALUES} is the limit; "
+                          "split the file")  # fmt: skip
+    counts = [_counts(path, file[n]) for n in names]
+    values, outer, energy = _hdf5_found.arrange(path, file, names, counts)
+    return mca(
+        values,
+        technique=technique_of(options, "edxrd"),
+        source=source(path, "hdf5_map", place),
+        outer=outer or None,
+        scale=None if energy is None else _fitted_scale(energy),
+        attrs={"datasets": " ".join(names)} if len(names) > 1 else None,
     )
 
 

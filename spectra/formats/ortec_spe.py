@@ -2,8 +2,8 @@
 
 ``$MEAS_TIM:`` live and real time (s); ``$DATA:`` first and last channel, then the counts;
 ``$MCA_CAL:`` number of coefficients, then c0 c1 c2 and the unit (keV where none is named);
-``$ENER_FIT:`` c0 c1 is used where there is no ``$MCA_CAL:``. Kromek writes the same without a
-calibration. Counts are integers.
+``$ENER_FIT:`` c0 c1 is used where ``$MCA_CAL:`` is missing or empty. Colons after the keys may be
+missing, decimal commas are read. Kromek writes the same without a calibration. Counts are integers.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FormatError
-from ._mca import TECHNIQUES, as_counts, mca, technique_of
+from ._mca import TECHNIQUES, as_counts, mca, technique_of, usable
 from .base import Format, Options, Regions, read_bytes, source
 
-_KEY = re.compile(r"^\$([A-Z_]+[A-Z_ \d]*):", re.M)
+_KEY = re.compile(r"^\$([A-Z_]+[A-Z_ \d]*)(?::|[ \t]*$)", re.M)
 
 
 def _sniff(head: bytes, path: Path) -> bool:
@@ -59,10 +59,12 @@ def read(path: Path, options: Options) -> Regions:
     scale: list[float] | None = None
     if "MCA_CAL" in blocks:
         rows = blocks["MCA_CAL"].split("\n")
-        scale = _numbers(rows[1]) if len(rows) > 1 else None
-        if scale and re.search(r"\beV\b", rows[1]):
+        # the number of coefficients stands above them, but for writers that leave it out
+        row = rows[0] if len(_numbers(rows[0])) > 1 else "\n".join(rows[1:2])
+        scale = _numbers(row)
+        if re.search(r"\beV\b", row):
             scale = [1e-3 * c for c in scale]
-    elif "ENER_FIT" in blocks:
+    if usable(scale) is None and "ENER_FIT" in blocks:
         scale = _numbers(blocks["ENER_FIT"])
     ds = mca(
         as_counts(counts, path),
@@ -85,7 +87,7 @@ def _numbers(text: str) -> list[float]:
     out = []
     for word in text.split():
         try:
-            out.append(float(word))
+            out.append(float(word.replace(",", ".")))
         except ValueError:
             break
     return out
