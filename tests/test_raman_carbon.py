@@ -129,3 +129,13 @@ def test_what_is_missing_is_said():
         carbon(wb.fit(ds, comps, covariance=False))
     with pytest.raises(OrderError, match="fit-1"):
         carbon(ds)
+
+
+def test_bands_without_species_are_named_in_the_picture():
+    ds = wb.select(wb.open(data("raman/renishaw/6x6.wdf")), {"raman_shift": (1250.0, 1700.0)})
+    fit = wb.fit(ds, carbon_bands(ds, ["D", "G"]))
+    figure = wb.plot.fit(ds, fit, x=-4490.0)
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert {"D", "G"} <= set(legend)
+    colours = {str(c.get_facecolor()) for c in figure.axes[0].collections}
+    assert len(colours) == 2

@@ -89,6 +89,10 @@ def _dress(ax: Axes, axis: str, title: str) -> None:
         ax.invert_xaxis()
 
 
+_NAMED = 8
+"""Parts without a species that a legend still holds."""
+
+
 def fit(ds: xr.Dataset, result: xr.Dataset, **selection: float) -> Figure:
     """Draw data, parts and residual of one fitted spectrum.
 
@@ -120,13 +124,18 @@ def fit(ds: xr.Dataset, result: xr.Dataset, **selection: float) -> Figure:
 
     components = components_of(fitted)
     palette = colours(list(components.species))
+    # Bands that are no species' (D, G, a user's own) are told apart too, as far as a legend goes.
+    own = [c.name for c in components if c.role != "background" and c.species is None]
+    if len(own) <= _NAMED:
+        palette |= {n: c for n, c in colours([*components.species, *own]).items() if n in own}
     ground = parts["background"].values
     for component in components:
         if component.role == "background":
             continue
         y = parts["part"].sel(component=component.name).values
-        colour = palette.get(component.species or "", "0.6")
-        label = component.name if component.name == component.species else None
+        named = component.species or component.name
+        colour = palette.get(named, "0.6")
+        label = component.name if component.name == named and named in palette else None
         top.fill_between(x, ground, ground + y, alpha=0.35, color=colour, label=label, lw=0)
     top.plot(x, ground, color="0.5", lw=0.8, ls="--", label="background")
     top.plot(x, parts["model"], color="k", lw=1.0, label="model")

@@ -149,6 +149,8 @@ def unmix(
     if count is None:
         count = len(known) or max(components_above_noise(ds) - len(rows), 1)
     total = len(data.y)
+    if not isinstance(count, int | np.integer):
+        raise FitError(f"{where(ds)}: {count!r} components; give a whole number")
     if not max(1, len(known)) <= count <= min(total, x.size) and method == "mcr":
         raise FitError(
             f"{where(ds)}: {count} components from {total} spectra of {x.size} points; "
