@@ -14,7 +14,7 @@ from ..errors import CalibrationError
 from ._edxrd_cells import refined
 from ._edxrd_columns import columns
 from ._edxrd_model import Model, propose, require_axis
-from ._edxrd_physics import Incident, phase_lines
+from ._edxrd_physics import Incident, measured_factors, phase_lines
 from .base import Settings
 
 
@@ -88,7 +88,10 @@ def intensities(ds: xr.Dataset, settings: Intensities) -> xr.Dataset:
     sigma = np.sqrt(np.abs(np.diag(np.linalg.pinv(a.T @ a)))) / norm
     q = q / norm
     # areas the structure would give, on one scale
-    table = phase_lines(name, library, angle, x[0], x[-1], Incident.of(ds.attrs), Model().weakest)
+    table = phase_lines(
+        name, library, angle, x[0], x[-1], Incident.of(ds.attrs), Model().weakest,
+        measured_factors(one.attrs, name),
+    )  # fmt: skip
     groups, expected = [], []
     for c in own:
         places = [line.position * _place(c) for line in c.lines]

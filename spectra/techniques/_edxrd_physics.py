@@ -222,7 +222,8 @@ def phase_lines(
     weakest : float
         Lines below this share of the strongest are left out.
     factors : mapping of str to float, optional
-        Measured over computed j|F|^2 by "h k l": see `measured_factors`.
+        Measured over computed j|F|^2 by "h k l", and under "B" an isotropic displacement factor
+        in square angstrom: see `measured_factors`.
 
     Returns
     -------
@@ -248,6 +249,7 @@ def phase_lines(
     energy = bragg_energy(d, two_theta_deg) if d.size else np.zeros(0)
     jf2 = np.array([r.multiplicity * r.f2 for r in table], float)
     if factors:
+        jf2 *= np.exp(-0.5 * factors.get("B", 0.0) / np.maximum(d, 1e-3) ** 2)
         jf2 *= [factors.get(" ".join(map(str, r.hkl)), 1.0) for r in table]
     volume = cell_volume(species, library)
     strength = jf2 / volume**2 * incident(np.maximum(energy, 1e-3)) / energy**2
@@ -260,9 +262,11 @@ def phase_lines(
 
 
 def measured_factors(attrs: Mapping[str, Any], species: str) -> dict[str, float]:
-    """Return measured over computed j|F|^2 by "h k l", from ``attrs["intensities"]``."""
-    text = attrs.get("intensities")
-    return dict(json.loads(str(text)).get(species, {})) if text else {}
+    """Return measured over computed j|F|^2 by "h k l", and "B", from the attrs."""
+    text, thermal = attrs.get("intensities"), attrs.get("debye_waller")
+    found = dict(json.loads(str(text)).get(species, {})) if text else {}
+    b = json.loads(str(thermal)).get(species) if thermal else None
+    return found if b is None else {**found, "B": float(b)}
 
 
 def with_escape(

@@ -27,6 +27,7 @@ from ._edxrd_pileup import Escape, PileUp, escape, pile_up
 from ._edxrd_simulate import Simulation, molar_volume, simulate
 from ._edxrd_smooth import smoothed
 from ._edxrd_texture import TextureTest, texture_note, texture_test, widening
+from ._edxrd_thermal import DebyeWaller, debye_waller
 from ._edxrd_widths import broadening
 from .base import Quantification, Quantity, Step, Technique
 
@@ -166,6 +167,7 @@ TECHNIQUE = Technique(
         "dead_time": Step(DeadTime, dead_time),
         "incident": Step(IncidentSpectrum, incident),
         "intensities": Step(Intensities, intensities),
+        "debye_waller": Step(DebyeWaller, debye_waller),
         "pile_up": Step(PileUp, pile_up),
         "escape": Step(Escape, escape),
         "mask": Step(Mask, mask),
