@@ -265,3 +265,15 @@ def test_damage_is_a_format_error(tmp_path, content):
             damaged[int(at) % (700 if rng.random() < 0.5 else len(damaged))] = rng.integers(0, 256)
         path.write_bytes(bytes(damaged[: rng.integers(1, len(damaged) + 1)]))
         contract.damage_is_an_error_in_words(record, path)
+
+
+def test_values_that_are_no_numbers_are_counted(tmp_path):
+    raw = bytearray(data("raman/renishaw/6x6.spc").read_bytes())
+    # The last spectrum's last values: a signalling NaN and an infinity.
+    log = int.from_bytes(raw[248:252], "little") or len(raw)
+    raw[log - 8 : log] = bytes.fromhex("010080ff") + bytes.fromhex("0000807f")
+    path = tmp_path / "hurt.spc"
+    path.write_bytes(bytes(raw))
+    (ds,) = read(path).values()
+    assert ds.attrs["missing_points"] == 2
+    assert int(np.isfinite(ds["intensity"]).sum()) == ds["intensity"].size - 2

@@ -216,7 +216,8 @@ def raman(
     path, format_name, region
         For the source.
     values : array_like, shape (*outer, axis)
-        Intensities; axis points at one place (stitched windows) are averaged (``merged_points``).
+        Intensities; axis points at one place (stitched windows) are averaged (``merged_points``),
+        values that are no numbers are counted (``missing_points``).
     axis : tuple
         Name and values, in any order.
     unit : str
@@ -243,6 +244,11 @@ def raman(
         x, y, more, merged = _sorted(x, y, more, name)
         if merged:
             told["merged_points"] = merged
+    missing = int(y.size - np.isfinite(y).sum())
+    if missing == y.size:
+        raise FormatError(f"{path.name}: no intensity is a number; the file is damaged")
+    if missing:
+        told["missing_points"] = missing
     word = unit.lower().replace(" ", "")
     if not np.issubdtype(y.dtype, np.integer) and np.all(np.isfinite(y)):
         whole = y.size > 0 and bool(np.all(y == np.round(y)) and np.abs(y).max() < 2**53)

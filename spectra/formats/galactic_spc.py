@@ -75,7 +75,8 @@ def read(path: Path, options: Options) -> Regions:
         raise FormatError(f"{path.name}: byte 1: version {raw[1]:#x}; allowed: 0x4b, 0x4d")
     if len(raw) < _HEAD + _SUB:
         raise truncated(path, len(raw), _HEAD + _SUB, "the header")
-    return _new(path, raw)
+    with np.errstate(invalid="ignore"):  # damaged float32 values; they are counted as missing
+        return _new(path, raw)
 
 
 def _new(path: Path, raw: bytes) -> Regions:

@@ -57,7 +57,8 @@ def read(path: Path, options: Options) -> Regions:
                 label = region_name(own) + (f" ({sample})" if several and sample else "")
                 name = unique(label, regions)
                 regions[name] = _entry(path, name, sample, file[key], mislabelled)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    # A damaged file may have a type or a group where a data set belongs: TypeError, AttributeError.
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise FormatError(
             f"{path.name}: HDF5: {error}: the file is truncated or not as NXmpes says"
         ) from None

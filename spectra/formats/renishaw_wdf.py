@@ -146,6 +146,8 @@ def _spectrum(path: Path, head: bytes, blocks: dict[bytes, tuple[int, int]]) -> 
         attrs["laser_nm"] = 1e7 / laser
     if done < planned:
         attrs["missing_spectra"] = planned - done
+    if not np.all(np.isfinite(flat)):
+        attrs["missing_points"] = int(flat.size - np.isfinite(flat).sum())
     if about.flags is not None and np.any(about.flags & 1):
         attrs["saturated_spectra"] = int(np.sum(about.flags & 1))
     outer, coords, order = _outer(path, blocks, about, kind == _MAPPING, done)
