@@ -217,6 +217,12 @@ def test_what_nothing_reads_and_what_does_not_fit_is_said(capsys, tmp_path, s2p)
         capsys, "open", tmp_path / "noise.xyzzy"
     )
     assert "name the folder" in refused(capsys, "open", tmp_path / "part")
+    own = tmp_path / "own.txt"
+    rows = "".join(f"{100.5 + i}\t{i},5\n" for i in range(9))
+    own.write_text(f"Laser: 532 nm\nSample: pellet\n[1/cm]\t[counts]\n{rows}")
+    assert "--format table_text (two)" in refused(capsys, "open", own)
+    told = run(capsys, "open", own, "--format", "table_text", "--technique", "raman")
+    assert "raman_shift 9" in told[1]
     assert "name a file in it" in refused(capsys, "open", tmp_path)
     wb.save(wb.simulate("raman", settings={"size": 2}), tmp_path / "map.nc")
     nm = wb.open(tmp_path / "map.nc").rename(raman_shift="wavelength")

@@ -70,6 +70,11 @@ def _why_not(path: Path) -> str:
     which = f"that of {' or '.join(same)}"
     if len(same) > 4:
         which = f"that of any of the {len(same)} formats with {suffix} files"
+    if "table_text" in same:
+        told = (
+            "columns of numbers below a header of their own open with --format table_text (two) or"
+        )
+        return f"its content is not {which}; {told} columns_text, and --technique"
     return f"its content is not {which}; export it as a table of columns, see 'interphase formats'"
 
 
