@@ -89,6 +89,21 @@ def test_thermodynamics_and_families_move_the_prior_not_the_data():
     assert "Li3P" in told.species
 
 
+@pytest.mark.parametrize(("asymmetry", "seed"), [(0.25, 1), (0.35, 3)])
+def test_lines_of_another_shape_are_not_taken_for_more_species(asymmetry, seed):
+    """Tails towards higher energy could be products at higher energy; the model has no tails."""
+    history = xr.Dataset(
+        {"amount": (("time", "species"), [[300.0, 600.0]] * 2, {"units": "nmol/cm2"})},
+        coords={"time": ("time", [0.0, 3600.0], {"units": "s"}), "species": ["Li6PS5Cl", "Li2S2"]},
+    )
+    told = {"region": "S 2p", "sample": "mixture", "counts": 3000.0, "asymmetry": asymmetry}
+    ds = wb.simulate("xps", history, settings=told, seed=seed).isel(time=[1]).drop_vars("truth")
+    found = wb.identify(ds, elements="Li P S Cl")
+    assert "not shaped as the model has them" in " ".join(found.notes)
+    assert all(f.verdict != "certain" for f in found.findings)
+    assert 2 <= len(found.species) <= 3
+
+
 def test_what_cannot_be_asked_is_said():
     ds = at("S 2p", 1)
     with pytest.raises(OrderError, match="no candidate has a line"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..errors import FitError, OrderError
 from .answer import Finding, Identification
 from .evidence import Amounts, View
 from .flexible import RIGID, Freedom
-from .remains import notes_of, remains
+from .remains import notes_of, remains, rival_of
 from .representative import representatives
 from .screen import Screen
 from .search import climb, first_sets, surround
@@ -35,6 +36,8 @@ FOUND = 0.9
 _CURRIE = 3.29
 _NEGLIGIBLE = 1e-4
 """Sets of smaller posterior probability are left out of the averages."""
+_WORTH, _RIVAL = 30.0, 6.0
+"""Differences of the score up to which free shapes are searched, and reported."""
 _GAIN = 0.01
 """Least posterior probability by which an alternative must support its group."""
 
@@ -106,10 +109,13 @@ def identify(
     best = surround(trials, trials.best(RIGID), names)
     if not best.fits:
         raise FitError("identify: no set of candidates could be fitted; look at the spectra")
+    rival = None
     if any(remains(views, best.fits)):
         best = _freed(trials, names, best)
+    else:
+        best, rival = _of_other_shape(trials, names, best)
     peaks, misfits = remains(views, best.fits)
-    notes = notes_of(best, views)
+    notes = notes_of(best, views) + (rival_of(best, rival) if rival else ())
     findings = _findings(trials, best, names, explained=not (peaks or misfits or notes))
     first = [next(k for k, v in enumerate(views) if v.source == s) for s in range(len(given))]
     return Identification(
@@ -190,6 +196,33 @@ def _freed(trials: Trials, names: Sequence[str], best: Trial) -> Trial:
         if not any(remains(trials.views, freed.fits)):
             return freed
     return best
+
+
+def _of_other_shape(
+    trials: Trials, names: Sequence[str], best: Trial
+) -> tuple[Trial, Trial | None]:
+    """Ask whether lines of another shape explain the spectra with other species.
+
+    Returns
+    -------
+    best : Trial
+    rival : Trial or None
+        With free line shapes, not the best but not far off either.
+    """
+    shaped = Freedom(shape=True)
+    for k in (0, 1, 2):
+        for gone in combinations(sorted(best.species), k):
+            if len(gone) < len(best.species):
+                trials(best.species - set(gone), shaped)
+    rival = trials.best(shaped)
+    dispersion = trials.dispersion_of(RIGID)
+    behind = trials.score(rival, dispersion) - trials.score(best, dispersion)
+    if behind < _WORTH:
+        rival = climb(trials, names, rival.species, shaped)
+        behind = trials.score(rival, dispersion) - trials.score(best, dispersion)
+    if behind < 0.0:
+        return surround(trials, rival, names), None
+    return best, rival if behind < _RIVAL and rival.species != best.species else None
 
 
 def _excess(trial: Trial) -> float:

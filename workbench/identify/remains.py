@@ -132,3 +132,12 @@ def notes_of(trial: Trial, views: Sequence[View]) -> tuple[str, ...]:
                     None
                 )
     return tuple(notes)
+
+
+def rival_of(best: Trial, rival: Trial) -> tuple[str, ...]:
+    """Say which species of the best set could be lines of another shape instead."""
+    gone = sorted(best.species - rival.species)
+    come = sorted(rival.species - best.species)
+    told = f"{' and '.join(gone)} could be" if gone else "The spectra could be"
+    instead = f", with {' and '.join(come)}" if come else ""
+    return (f"{told} a matter of line shape: free shapes explain as much{instead}.",)
