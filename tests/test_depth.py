@@ -206,9 +206,9 @@ def test_draws_of_the_posterior_cover_too(kind):
 
 def test_five_hundred_spectra_within_the_time():
     ds, layer, detector, _ = simulated(500, 5, "front")
-    start = time.perf_counter()
+    start = time.process_time()  # of all threads: what other programs take does not count
     found = depth_profile(ds, [layer], detector)
-    assert time.perf_counter() - start < 30.0
+    assert time.process_time() - start < 30.0
     assert found["lithium"].dims == ("time", "depth")
     assert found["kernel"].dims == ("time", "depth", "from_depth")
 
