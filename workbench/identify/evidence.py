@@ -32,6 +32,8 @@ Array = npt.NDArray[np.float64]
 _EDM = 1e-3
 """Fits for comparison end this close to the minimum of chi-square."""
 _DRAWS = 1000
+_BELOW = 3.0
+"""Standard errors by which an area may lie below zero."""
 _MANY = 10
 """Lines from which on the compiled engine fits."""
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -104,9 +106,11 @@ class Fitted:
         size = float(np.log(self.points * 2.0 * np.pi))
         paid += float(np.sum(size + 2.0 * np.log(scale[~said])))
         _, above = self.draws(dispersion)
-        if not above.any():  # as far below zero as the tail of a normal goes
+        if not above.any():
             error = np.sqrt(np.diagonal(self.covariance(dispersion))[self.areas])
             below = np.minimum(self.p[self.areas] / error, 0.0)
+            if below.min() < -_BELOW:
+                return float("inf")  # what needs less than nothing of a species explains nothing
             paid += float(below @ below)
         return paid - 2.0 * float(np.log(max(float(above.mean()), 0.5 / _DRAWS)))
 
