@@ -270,6 +270,7 @@ def test_a_measurement_is_never_written_over(capsys, tmp_path, s2p):
     assert "is not between" in refused(
         capsys, "why", tmp_path / "out.nc", "--param", "Li2S.area", "--at", "time=-1e9"
     )
+    assert "with --param" in refused(capsys, "why", tmp_path / "out.nc", "--at", "time=0")
     cell = tmp_path / "cell.csv"
     cell.write_text("time/s,Ewe/V,I/mA\n" + "".join(f"{t},3.{t},0.1\n" for t in range(9)))
     assert "under 'channels' of a campaign" in refused(

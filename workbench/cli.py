@@ -406,6 +406,8 @@ def _why(args: argparse.Namespace) -> int:
             at[key] = float(value)
         except ValueError:
             raise UsageError(f"why --at {item!r}: write DIM=VALUE, for example time=3600") from None
+    if args.at and args.param is None:
+        raise UsageError("why: --at says of which spectrum; say which parameter with --param")
     told = explain(args.result, param=args.param, at=at)
     if args.json:
         print_json(told)
