@@ -227,6 +227,8 @@ def _fit(one: Case, species: Iterable[str]) -> tuple[View, Fitted | None]:
     flat = one.ds.isel(dict.fromkeys(one.ds["intensity"].dims[:-1], 0), drop=True)
     view = View(flat, 0, 1, references.load())
     view.prepare(one.candidates)
+    if "true_shift" in flat:  # not to end in another minimum
+        view.hint = {"shift": float(flat["true_shift"])}
     return view, view.fit(frozenset(species))
 
 
