@@ -16,8 +16,8 @@ from spectra.techniques._ndp_stopping import ALPHA, TRITON
 from spectra.techniques.ndp import sensitivity_of
 from tests.shared_data import data
 from workbench.depth import MAH_PER_NMOL, depth_profile
-from workbench.depth_bands import TILT
-from workbench.depth_solve import nonnegative
+from workbench.depth.bands import TILT
+from workbench.depth.solve import nonnegative
 
 DETECTOR = {"fwhm_keV": 18.0, "dead_ug_cm2": 11.65, "cos_min": 0.985}
 DENSITY = {"LiF": 2.635, "Kapton": 1.42, "Al": 2.699, "Cu": 8.96}

@@ -12,7 +12,7 @@ import workbench as wb
 from spectra.techniques.ndp import sensitivity_of
 from tests.shared_data import data
 from workbench.cli import main
-from workbench.depth_step import lithium_amounts
+from workbench.depth.step import lithium_amounts
 from workbench.errors import OrderError, RecipeError
 from workbench.recipe import recipe_from
 
@@ -131,7 +131,7 @@ def test_campaign_balances_lithium_with_charge(folder):
 def test_lithium_of_layers_carries_the_errors_of_the_total():
     ds = series().isel(time=[6, 11])
     recipe = recipe_from(settings())
-    from workbench.depth_step import profiled
+    from workbench.depth.step import profiled
 
     step = recipe.calibrate[0]
     ds = wb.select(
@@ -173,4 +173,4 @@ def test_the_file_as_it_is_from_the_command_line_to_a_report(tmp_path, capsys, m
     page = (tmp_path / "out.html").read_text()
     assert page.count("data:image/png") == (3 if method == "tikhonov" else 2)
     with pytest.raises(OrderError, match="time"):
-        wb.plot_depth.profile(wb.load(out))
+        wb.plot.depth.profile(wb.load(out))

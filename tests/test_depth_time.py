@@ -8,7 +8,7 @@ import pytest
 from spectra.errors import ModelError
 from tests.test_depth import simulated
 from workbench.depth import depth_profile
-from workbench.depth_time import _banded, _blocks, _nonnegative
+from workbench.depth.joint import _banded, _blocks, _nonnegative
 
 
 @pytest.mark.parametrize("rule", ["discrepancy", "evidence"])

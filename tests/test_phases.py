@@ -63,20 +63,20 @@ def test_the_operando_spinel_reflection():
 
 
 def test_pictures_of_phases(simulated):
-    one = wb.plot_phases.contour(simulated, ["Li6PS5Cl", "Li2S"], position=100.0)
+    one = wb.plot.phases.contour(simulated, ["Li6PS5Cl", "Li2S"], position=100.0)
     assert [t.get_text() for t in one.axes[1].get_yticklabels()] == ["Li6PS5Cl", "Li2S"]
-    assert wb.plot_phases.contour(simulated, along="position").axes
+    assert wb.plot.phases.contour(simulated, along="position").axes
     fit = wb.fit(simulated, wb.propose(simulated, ["Li", "Li6PS5Cl", "Li2S"]), statistic="poisson")
     amounts = wb.quantify(fit)
-    assert len(wb.plot_phases.limits(amounts).axes) == 6  # three maps, three bars
-    assert wb.plot_phases.maps(edxrd.lattice(fit), "strain", species=["Li6PS5Cl"], stderr=True).axes
+    assert len(wb.plot.phases.limits(amounts).axes) == 6  # three maps, three bars
+    assert wb.plot.phases.maps(edxrd.lattice(fit), "strain", species=["Li6PS5Cl"], stderr=True).axes
     followed = wb.phases.follow(simulated, "Li6PS5Cl", (3, 1, 1))
-    assert wb.plot_phases.maps(followed, "d").axes[0].get_title() == "Li6PS5Cl 3 1 1 d"
-    assert wb.plot_phases.maps(followed.isel(position=-1), "area").axes
+    assert wb.plot.phases.maps(followed, "d").axes[0].get_title() == "Li6PS5Cl 3 1 1 d"
+    assert wb.plot.phases.maps(followed.isel(position=-1), "area").axes
     with pytest.raises(OrderError, match="no variable 'x'"):
-        wb.plot_phases.maps(followed, "x")
+        wb.plot.phases.maps(followed, "x")
     with pytest.raises(OrderError, match="one spectrum"):
-        wb.plot_phases.contour(simulated.isel(time=0, position=0))
+        wb.plot.phases.contour(simulated.isel(time=0, position=0))
 
 
 def test_ticks_need_a_calibrated_axis(simulated):

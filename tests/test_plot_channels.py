@@ -8,7 +8,7 @@ import pytest
 import workbench as wb
 from spectra.channels import channels
 from spectra.errors import ConventionError
-from workbench.plot_channels import channels as draw
+from workbench.plot import channels as draw
 
 TIME = np.array([0.0, 3600.0, 7200.0])
 

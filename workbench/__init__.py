@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import phases, plot, plot_depth, plot_phases
+    from . import phases, plot
     from .align import align
     from .balance import balance
     from .depth import depth_profile
@@ -42,8 +42,6 @@ _HOME = {
     "plating": "simulate",
     "phases": "",
     "plot": "",
-    "plot_depth": "",
-    "plot_phases": "",
     "propose": "verbs",
     "quantify": "quantify",
     "read_recipe": "recipe",
@@ -71,8 +69,6 @@ __all__ = [
     "phases",
     "plating",
     "plot",
-    "plot_depth",
-    "plot_phases",
     "propose",
     "quantify",
     "read_recipe",

@@ -19,7 +19,7 @@ from references.errors import nearest
 from spectra import techniques
 from spectra.component import Component, Components, Frozen, Param, first_problem
 
-from .depth_step import Profile
+from .depth.step import Profile
 from .errors import RecipeError
 from .steps import steps
 from .store import write_text

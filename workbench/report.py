@@ -202,7 +202,7 @@ def _one(path: Path) -> list[Section]:
 
 def _depth(path: Path, found: xr.Dataset) -> Section:
     """Lithium against depth: profile or series, kernels, totals."""
-    from . import plot_depth
+    from .plot import depth
 
     section = Section(path.stem, text=_provenance(path))
     outer = [str(d) for d in found["total"].dims]
@@ -213,11 +213,11 @@ def _depth(path: Path, found: xr.Dataset) -> Section:
         str(found.attrs["note"]),
     ]
     at = {d: float(found[d].values[found.sizes[d] // 2]) for d in outer}
-    section.images.append(_png(plot_depth.profile(found, at=at)))
+    section.images.append(_png(depth.profile(found, at=at)))
     if len(outer) == 1:
-        section.images.append(_png(plot_depth.series(found)))
+        section.images.append(_png(depth.series(found)))
     if "kernel" in found:
-        section.images.append(_png(plot_depth.kernels(found, at=at)))
+        section.images.append(_png(depth.kernels(found, at=at)))
     section.head = ["lithium", "least", "largest", "median 1 sigma"]
     section.rows = depth_rows(found)
     return section

@@ -22,7 +22,7 @@ from spectra.formats.base import sha256
 
 from .align import align
 from .balance import balance
-from .depth_step import lithium_amounts, profiled
+from .depth.step import lithium_amounts, profiled
 from .errors import RecipeError
 from .fit import fit
 from .provenance import versions

@@ -9,7 +9,7 @@ import panel as pn
 import xarray as xr
 
 from spectra.convention import where
-from workbench import plot_channels
+from workbench import plot
 from workbench.terminal import describe
 
 from .. import figures
@@ -66,7 +66,7 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
                 pn.pane.Bokeh(figures.spectrum(ds, at)),
             )
         if ds.attrs.get("convention") == "channels-1":
-            picture = pn.pane.Matplotlib(plot_channels.channels(ds), tight=True, width=800)
+            picture = pn.pane.Matplotlib(plot.channels(ds), tight=True, width=800)
             return pn.Column(pn.pane.Markdown("\n".join(lines)), picture)
         return pn.pane.Markdown("\n".join(lines))
 

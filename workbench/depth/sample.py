@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .depth_matrix import System
-from .depth_solve import Solution, nonnegative
+from .matrix import System
+from .solve import Solution, nonnegative
 
 Array = npt.NDArray[np.float64]
 

@@ -11,11 +11,11 @@ from pydantic import Field
 from spectra.techniques._ndp_response import Detector, Layer
 from spectra.techniques.base import Settings
 
-from .depth import depth_profile
-from .depth_solve import Choice
-from .provenance import stamp
-from .quantify import BELOW_LIMIT, FIT_FLAGGED, FLAGS, NO_VALUE, OK
-from .steps import record, require
+from ..provenance import stamp
+from ..quantify import BELOW_LIMIT, FIT_FLAGGED, FLAGS, NO_VALUE, OK
+from ..steps import record, require
+from .profile import depth_profile
+from .solve import Choice
 
 
 class Profile(Settings):

@@ -11,10 +11,10 @@ import xarray as xr
 import references
 from spectra.convention import axis_of, outer_dims, where
 
-from .errors import OrderError
-from .phases import ticks
-from .plot import _LABELS, _figure, colours
-from .steps import require
+from ..errors import OrderError
+from ..phases import ticks
+from ..steps import require
+from .spectra import _LABELS, _figure, colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

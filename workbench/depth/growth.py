@@ -15,9 +15,9 @@ import numpy.typing as npt
 from spectra.techniques._ndp_response import lithium_per_ug
 from spectra.techniques._ndp_stopping import Table, loss
 
-from . import depth_matrix as matrix
-from .depth_matrix import System, Task
-from .depth_solve import Choice, Solution, choose, solve
+from . import matrix
+from .matrix import System, Task
+from .solve import Choice, Solution, choose, solve
 
 Array = npt.NDArray[np.float64]
 

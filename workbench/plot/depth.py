@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from .errors import OrderError
-from .plot import _figure
-from .steps import require
+from ..errors import OrderError
+from ..steps import require
+from .spectra import _figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def profile(
     one = found.sel(dict(at), method="nearest") if at else found
     if one["lithium"].ndim != 1:
         outer = [str(d) for d in one["lithium"].dims if d != "depth"]
-        raise OrderError(f"plot_depth.profile: choose one spectrum with at={{'{outer[0]}': ...}}")
+        raise OrderError(f"plot.depth.profile: choose one spectrum with at={{'{outer[0]}': ...}}")
     figure, axes = _figure()
     ax = axes[0, 0]
     low, high = _edges(one)
@@ -90,7 +90,7 @@ def series(found: xr.Dataset) -> Figure:
     outer = [str(d) for d in found["lithium"].dims if d != "depth"]
     if len(outer) != 1:
         raise OrderError(
-            f"plot_depth.series: needs one outer dimension, found {', '.join(outer) or 'none'}"
+            f"plot.depth.series: needs one outer dimension, found {', '.join(outer) or 'none'}"
         )
     dim = outer[0]
     figure, axes = _figure(1, 2)
@@ -140,11 +140,11 @@ def kernels(found: xr.Dataset, number: int = 5, at: Mapping[str, float] | None =
     """
     require(found, "depth-1", _MAKE)
     if "kernel" not in found:
-        raise OrderError("plot_depth.kernels: no kernels kept; depth_profile(..., kernels=True)")
+        raise OrderError("plot.depth.kernels: no kernels kept; depth_profile(..., kernels=True)")
     one = found.sel(dict(at), method="nearest") if at else found
     if one["kernel"].ndim != 2:
         outer = [str(d) for d in one["lithium"].dims if d != "depth"]
-        raise OrderError(f"plot_depth.kernels: choose one spectrum with at={{'{outer[0]}': ...}}")
+        raise OrderError(f"plot.depth.kernels: choose one spectrum with at={{'{outer[0]}': ...}}")
     figure, axes = _figure()
     depth = one["depth"].values
     for k in np.unique(np.linspace(0, depth.size - 1, number + 2).round().astype(int)[1:-1]):

@@ -12,10 +12,10 @@ import xarray as xr
 
 from spectra.convention import axis_of, outer_dims, where
 
-from .curves import curves
-from .errors import OrderError
-from .plot_channels import channels
-from .steps import require
+from ..curves import curves
+from ..errors import OrderError
+from ..steps import require
+from .channels import channels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def spectrum(ds: xr.Dataset) -> Figure:
     Parameters
     ----------
     ds : xr.Dataset
-        A Spectrum, or a cell's own channels (drawn by `workbench.plot_channels`).
+        A Spectrum, or a cell's own channels (drawn by `workbench.plot.channels`).
 
     Returns
     -------
@@ -120,7 +120,7 @@ def fit(ds: xr.Dataset, result: xr.Dataset, **selection: float) -> Figure:
     figure, axes = _figure(2, 1, sharex=True, size=(7.0, 5.2), height_ratios=(3, 1))
     top, low = axes[0, 0], axes[1, 0]
     top.plot(x, parts["data"], ".", ms=3, color="0.35", label="data")
-    from .result import components_of
+    from ..result import components_of
 
     components = components_of(fitted)
     palette = colours(list(components.species))

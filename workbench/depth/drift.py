@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from spectra.techniques._ndp_stopping import Table
 
-from . import depth_matrix as matrix
-from .depth_growth import Growth
-from .depth_matrix import System, Task
-from .depth_solve import Choice, Solution, choose, solve
+from . import matrix
+from .growth import Growth
+from .matrix import System, Task
+from .solve import Choice, Solution, choose, solve
 
 Array = npt.NDArray[np.float64]
 

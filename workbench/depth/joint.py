@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded, solveh_banded
 
-from .depth_matrix import System
-from .depth_solve import Solution
+from .matrix import System
+from .solve import Solution
 
 Array = npt.NDArray[np.float64]
 

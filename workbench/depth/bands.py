@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from spectra.techniques._ndp_stopping import Ion
 
-from .depth_matrix import Grid, System
-from .depth_solve import Solution
+from .matrix import Grid, System
+from .solve import Solution
 
 Array = npt.NDArray[np.float64]
 

@@ -20,17 +20,17 @@ from spectra.errors import CalibrationError, ModelError
 from spectra.techniques._ndp_response import Detector, Layer, leaving, lithium_per_ug
 from spectra.techniques._ndp_stopping import ALPHA, TRITON, Ion, Table
 
-from . import depth_matrix as matrix
-from .depth_bands import from_draws, read, systematic, together
-from .depth_drift import errors as shift_errors
-from .depth_drift import inverted as drifting
-from .depth_growth import inverted
-from .depth_matrix import System, Task
-from .depth_sample import sample
-from .depth_solve import Choice, Solution, choose, solve
-from .depth_time import Rule, joint
-from .provenance import stamp
-from .steps import record
+from ..provenance import stamp
+from ..steps import record
+from . import matrix
+from .bands import from_draws, read, systematic, together
+from .drift import errors as shift_errors
+from .drift import inverted as drifting
+from .growth import inverted
+from .joint import Rule, joint
+from .matrix import System, Task
+from .sample import sample
+from .solve import Choice, Solution, choose, solve
 
 Array = npt.NDArray[np.float64]
 
