@@ -23,12 +23,12 @@ help:
 
 .venv/installed-demo: .venv/created pyproject.toml constraints.txt
 	@echo "== installing the workbench (versions of constraints.txt)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gpl]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
 .venv/installed-test: .venv/created pyproject.toml constraints.txt
 	@echo "== installing the workbench with its test tools (versions of constraints.txt)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gpl,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch .venv/installed-demo $@
 
 .venv/warm: workbench/engine/*.py spectra/shapes.py spectra/_maths.py

@@ -108,6 +108,8 @@ def test_what_cannot_be_asked_is_said():
     ds = at("S 2p", 1)
     with pytest.raises(OrderError, match="no candidate has a line"):
         wb.identify(ds, elements="Ge")
+    with pytest.raises(OrderError, match="symbols apart"):
+        wb.identify(ds, elements="LiPSCl")
     with pytest.raises(InterphaseError, match="did you mean"):
         wb.identify(ds, candidates=["Li2SS"])
     del ds.attrs["calibration"]

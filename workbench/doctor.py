@@ -1,17 +1,13 @@
-"""Check an installation: owners of the packages, libraries, extras, the compiled engine."""
+"""Check an installation: owners of the packages, libraries, the compiled engine."""
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from importlib import metadata
 
 from .provenance import versions
 
 _OURS = ("references", "spectra", "workbench", "apps")
-_EXTRAS = {
-    "rsciio": "further vendors' files; pip install 'interphase-workbench[gpl]'",
-}
 
 
 @dataclass(frozen=True)
@@ -40,11 +36,6 @@ def examine() -> list[Finding]:
         if not alone:
             text += "; install in an environment of its own"
         found.append(Finding("ok" if alone else "bad", f"owner of {package}", text))
-    for module, use in _EXTRAS.items():
-        there = importlib.util.find_spec(module) is not None
-        found.append(
-            Finding("ok" if there else "note", module, "there" if there else f"absent: {use}")
-        )
     return [*found, _library(), _engine()]
 
 

@@ -110,7 +110,7 @@ def _data(job: Job, arrays: dict[str, Any], size: int) -> Data:
         rows("intensity"),
         rows("uncertainty") if job.origin == "uncertainty" else None,
         rows("background"),
-        None if valid is None else valid.astype(bool),
+        None if valid is None else valid.astype(bool, copy=False),
         job.origin,
         job.poisson,
     )

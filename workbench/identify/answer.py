@@ -161,9 +161,11 @@ class Identification:
         return plain
 
     def table(self) -> str:
-        """Return findings as aligned columns of plain text."""
+        """Return what was found, and what could stand in for it, as columns of plain text."""
         rows = [("species", "verdict", "p", "amount", "95 %", "limit", "or")]
         for f in self.findings:
+            if f.verdict == "absent":
+                continue
             there = math.isfinite(f.amount)
             rows.append(
                 (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -134,7 +135,12 @@ def _candidates(
     elements: str | Iterable[str] | None,
     candidates: Sequence[str] | None,
 ) -> list[str]:
-    allowed = elements.split() if isinstance(elements, str) else elements
+    allowed = elements.replace(",", " ").split() if isinstance(elements, str) else elements
+    wrong = [e for e in allowed or () if not re.fullmatch("[A-Z][a-z]?", e)]
+    if wrong:
+        raise OrderError(
+            f"identify: {', '.join(map(repr, wrong))} is no element; write symbols apart: 'Li P S'"
+        )
     if candidates is not None:
         ids = list(dict.fromkeys(library[name].id for name in candidates))
     else:
