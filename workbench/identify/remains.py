@@ -92,7 +92,7 @@ def _peaks(
 
 
 def _stretches(view: View, residual: Array, weight: Array, width: float) -> list[Misfit]:
-    """Slide a window of two widths over the squared residual."""
+    """Slide a window of two widths over the squared residual; else ask about all of it."""
     x, used = view.x, weight > 0.0
     step = float(np.median(np.diff(x)))
     size = int(np.clip(round(2.0 * width / step), 8, max(8, x.size // 2)))
@@ -110,6 +110,9 @@ def _stretches(view: View, residual: Array, weight: Array, width: float) -> list
         ratio = float(squares[k] / number[k])
         found.append(Misfit(view.source, float(x[k]), float(x[k + size - 1]), ratio))
         z[max(0, k - size) : k + size] = 0.0
+    whole, points = float(residual[used] @ residual[used]), int(np.count_nonzero(used))
+    if not found and whole > points + SIGNIFICANT * np.sqrt(2.0 * points):
+        found.append(Misfit(view.source, float(x[0]), float(x[-1]), whole / points))
     return found
 
 
