@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ..errors import FormatError
+from .base import read_bytes
 
 HEADER = 128
 _LIMIT = 2 * 1024**3
@@ -26,6 +30,37 @@ _NUMERIC = range(6, 16)
 
 class DamagedError(ValueError):
     """The bytes are not a whole MATLAB 5 file; the message says where."""
+
+
+def opening(head: bytes) -> bytes:
+    """Return the first bytes of the first variable, unpacked; none if it is no MATLAB 5 file."""
+    if not head.startswith(b"MATLAB 5.0 MAT-file") or len(head) < HEADER + 16:
+        return b""
+    order = "<" if head[126:128] == b"IM" else ">"
+    kind, size = struct.unpack(order + "II", head[HEADER : HEADER + 8])
+    part = head[HEADER + 8 : HEADER + 8 + size]
+    if kind == _COMPRESSED:
+        try:
+            part = zlib.decompressobj().decompress(part, 8192)
+        except zlib.error:
+            return b""
+    return part
+
+
+def read(path: Path, limit: int) -> dict[str, Any]:
+    """Return the variables of a file as `load` does.
+
+    Raises
+    ------
+    FormatError
+        If it is larger than the limit, or damaged.
+    """
+    try:
+        return load(read_bytes(path, limit=limit))
+    except DamagedError as error:
+        raise FormatError(
+            f"{path.name}: {error}: the file is truncated or damaged; copy it again"
+        ) from None
 
 
 def load(data: bytes) -> dict[str, Any]:

@@ -9,8 +9,6 @@ it may be. No uncertainty is stored.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +23,17 @@ from .base import Format, Options, Regions
 NAME = "ssnake_mat"
 MAX_BYTES = 1024**3
 _FIELDS = ("data", "spec", "xaxArray", "ref", "sw")
-_COMPRESSED = 15
 
 
 def sniff(head: bytes, path: Path) -> bool:
     """Whether it is a MATLAB 5 file with a struct of ssNake's fields."""
-    if not head.startswith(b"MATLAB 5.0 MAT-file") or len(head) < 144:
-        return False
-    order = "<" if head[126:128] == b"IM" else ">"
-    kind, size = struct.unpack(order + "II", head[128:136])
-    part = head[136 : 136 + size]
-    if kind == _COMPRESSED:
-        try:
-            part = zlib.decompressobj().decompress(part, 4096)
-        except zlib.error:
-            return False
+    part = _mat5.opening(head)
     return all(name.encode() in part for name in ("wholeEcho", "hyper", "data"))
 
 
 def read(path: Path, options: Options) -> Regions:
     """Read the spectrum or signal."""
-    data = base.read_bytes(path, limit=MAX_BYTES)
-    try:
-        loaded = _mat5.load(data)
-    except _mat5.DamagedError as error:
-        raise FormatError(
-            f"{path.name}: {error}: the file is truncated or damaged; copy it again"
-        ) from None
+    loaded = _mat5.read(path, MAX_BYTES)
     for name, value in loaded.items():
         if isinstance(value, dict) and all(field in value for field in _FIELDS):
             return {name: _spectrum(path, value)}

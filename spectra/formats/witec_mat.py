@@ -12,8 +12,6 @@ is stored.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +20,22 @@ import numpy.typing as npt
 
 from ..errors import FormatError
 from . import _mat5, _raman
-from .base import Format, Options, Regions, read_bytes
+from .base import Format, Options, Regions
 
 NAME = "witec_mat"
 _FIELDS = ("data", "axisscale", "imagesize")
-_COMPRESSED = 15
 _LENGTHS = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
 def sniff(head: bytes, path: Path) -> bool:
     """Whether it is a MATLAB 5 file with a struct of the fields of WITec's export."""
-    if not head.startswith(b"MATLAB 5.0 MAT-file") or len(head) < 144:
-        return False
-    order = "<" if head[126:128] == b"IM" else ">"
-    kind, size = struct.unpack(order + "II", head[128:136])
-    part = head[136 : 136 + size]
-    if kind == _COMPRESSED:
-        try:
-            part = zlib.decompressobj().decompress(part, 8192)
-        except zlib.error:
-            return False
+    part = _mat5.opening(head)
     return all(name.encode() in part for name in _FIELDS)
 
 
 def read(path: Path, options: Options) -> Regions:
     """Read every struct of the file that holds spectra."""
-    raw = read_bytes(path, limit=_raman.MAX_TEXT)
-    try:
-        loaded = _mat5.load(raw)
-    except _mat5.DamagedError as error:
-        raise FormatError(
-            f"{path.name}: {error}: the file is truncated or damaged; copy it again"
-        ) from None
+    loaded = _mat5.read(path, _raman.MAX_TEXT)
     found = {
         name: value
         for name, value in loaded.items()
