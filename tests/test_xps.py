@@ -14,15 +14,15 @@ from spectra.convention import spectrum
 from spectra.errors import CalibrationError, ModelError
 from spectra.shapes import SHAPES
 from spectra.techniques._xps_calibrate import strongest_line
-from spectra.techniques._xps_depth import (
+from spectra.techniques._xps_join import join
+from spectra.techniques._xps_simulate import Simulation, apparent
+from spectra.techniques.xps import (
+    TECHNIQUE,
     attenuation_length,
     overlayer_thickness,
     sputtered_depth,
     tpp2m,
 )
-from spectra.techniques._xps_join import join
-from spectra.techniques._xps_simulate import Simulation, apparent
-from spectra.techniques.xps import TECHNIQUE
 from workbench.simulate import plating, simulate
 
 SPECIES = {"S 2p": ["Li6PS5Cl", "Li2S"], "P 2p": ["Li6PS5Cl", "Li3P"]}
@@ -342,7 +342,8 @@ def test_depth_from_a_sputter_rate():
         axis_name="binding_energy",
         outer={"etch_time": [0.0, 30.0, 60.0]},
     )
-    deep = sputtered_depth(ds, 0.05)
+    deep = wb.correct(ds, "sputter_rate", rate_nm_s=0.05)
+    assert '"sputter_rate"' in deep.attrs["history"]
     np.testing.assert_allclose(deep["depth"].values, [0.0, 1.5, 3.0])
     assert deep["depth"].attrs["units"] == "nm"
     with pytest.raises(ModelError, match="etch_time"):

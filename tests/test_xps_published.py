@@ -13,9 +13,8 @@ from spectra.errors import CalibrationError, ModelError
 from spectra.shapes import SHAPES
 from spectra.techniques._xps_calibrate import strongest_line
 from spectra.techniques._xps_casa import casaxps_region, casaxps_rows
-from spectra.techniques._xps_depth import sputtered_depth
 from spectra.techniques._xps_lines import shirley_steps
-from spectra.techniques.xps import casaxps_model
+from spectra.techniques.xps import casaxps_model, sputtered_depth
 from tests.shared_data import data
 
 # CasaXPS's own results stored in the file (github.com/cheminfo/xps-analysis, assigned.vms): binding

@@ -14,7 +14,7 @@ import references
 from ..backgrounds import CROSS_SECTIONS, STATIC
 from ..convention import COUNTS, where
 from ..errors import ModelError
-from ._xps_depth import attenuation_length
+from ._xps_depth import attenuation_length, sputtered_depth
 from .base import NoSettings, Settings
 
 
@@ -70,6 +70,17 @@ class EscapeDepth(Settings):
     valence_electrons: int | None = Field(
         None, gt=0, description="per formula unit; else counted from the formula"
     )
+
+
+class SputterRate(Settings):
+    """How fast a depth profile was etched."""
+
+    rate_nm_s: float = Field(gt=0, description="of this material, nm/s; that of SiO2 is not it")
+
+
+def sputter_rate(ds: xr.Dataset, settings: SputterRate) -> xr.Dataset:
+    """Turn the etch time of a depth profile into depth."""
+    return sputtered_depth(ds, settings.rate_nm_s)
 
 
 def static(kind: str) -> Any:

@@ -36,15 +36,18 @@ from ._xps_correct import (
     Ends,
     EscapeDepth,
     OffsetShirley,
+    SputterRate,
     Tougaard,
     Transmission,
     dead_time,
     equal_errors,
     escape_depth,
     response_at,
+    sputter_rate,
     static,
     transmission,
 )
+from ._xps_depth import attenuation_length, overlayer_thickness, sputtered_depth, tpp2m
 from ._xps_join import join, with_sections
 from ._xps_lines import (
     Model,
@@ -64,7 +67,18 @@ from .base import NoSettings, Quantification, Quantity, Settings, Step, Techniqu
 if TYPE_CHECKING:
     from references import CoreLevel, Library, Line
 
-__all__ = ["TECHNIQUE", "casaxps_model", "join", "measured_component", "propose", "quantify"]
+__all__ = [
+    "TECHNIQUE",
+    "attenuation_length",
+    "casaxps_model",
+    "join",
+    "measured_component",
+    "overlayer_thickness",
+    "propose",
+    "quantify",
+    "sputtered_depth",
+    "tpp2m",
+]
 
 PROBED_VOLUME = (
     "Shares of formula units within the probed volume (some nm), taken as evenly mixed; layers "
@@ -424,6 +438,7 @@ TECHNIQUE = Technique(
         "dead_time": Step(DeadTime, dead_time),
         "transmission": Step(Transmission, transmission),
         "escape_depth": Step(EscapeDepth, escape_depth),
+        "sputter_rate": Step(SputterRate, sputter_rate),
         "sensitivity": Step(Sensitivity, sensitivity),
     },
     settings=Model,
