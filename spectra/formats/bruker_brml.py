@@ -15,8 +15,6 @@ on.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,8 @@ import numpy as np
 from ..errors import FormatError
 from ._xml import parse
 from ._xrd import pattern, series
+from ._zip import opened
 from .base import Format, Options, Regions
-
-MAX_PART = 512 * 1024**2
 
 
 def _sniff(head: bytes, path: Path) -> bool:
@@ -43,30 +40,15 @@ def read(path: Path, options: Options) -> Regions:
         If the zip is damaged or no part holds a two-theta scan.
     """
     regions: dict[str, Any] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [i.filename for i in archive.infolist()]
-            if sum(i.file_size for i in archive.infolist()) > MAX_PART:
-                raise FormatError(f"{path.name}: unpacks to more than {MAX_PART} bytes")
-            raw = sorted(
-                (n for n in names if re.search(r"RawData\d+\.xml$", n)),
-                key=lambda n: [int(d) for d in re.findall(r"\d+", n)],
-            )
-            for name in raw:
-                label = Path(name).stem if len(raw) > 1 else path.stem
-                for key, found in _scans(path, label, archive.read(name)).items():
-                    regions[key if key not in regions else f"{name} {key}"] = found
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        raise FormatError(
-            f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated"
-        ) from None
+    with opened(path) as archive:
+        raw = sorted(
+            (n for n in archive.namelist() if re.search(r"RawData\d+\.xml$", n)),
+            key=lambda n: [int(d) for d in re.findall(r"\d+", n)],
+        )
+        for name in raw:
+            label = Path(name).stem if len(raw) > 1 else path.stem
+            for key, found in _scans(path, label, archive.read(name)).items():
+                regions[key if key not in regions else f"{name} {key}"] = found
     if not regions:
         raise FormatError(f"{path.name}: no RawData part holds a scan over two-theta")
     return series(path, regions)

@@ -23,12 +23,12 @@ import xarray as xr
 from ..errors import FormatError
 from ._cell_assemble import as_dataset
 from ._cell_columns import Table, suffices
+from ._zip import Rows, sheets
 from .base import Format, Options, Regions, read_bytes, source
 
 _MAX_UNPACKED = 2 * 1024**3
 _SEARCHED = 40
 _EXCEL_97 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-Rows = list[tuple[Any, ...]]
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -59,10 +59,13 @@ def read(path: Path, options: Options) -> Regions:
             f"{path.name}: a workbook of Excel 97 (.xls), which is not read; open it in a "
             "spreadsheet program and save it as .xlsx or csv"
         )
-    sheets = _sheets(path)
-    told = _global(sheets.get("Global_Info", []))
+    book = {
+        title: [row for row in rows if any(cell is not None for cell in row)]
+        for title, rows in sheets(path, _MAX_UNPACKED).items()
+    }
+    told = _global(book.get("Global_Info", []))
     groups: dict[str, tuple[list[str], Rows]] = {}
-    for title, rows in sheets.items():
+    for title, rows in book.items():
         at = next((i for i, row in enumerate(rows[:_SEARCHED]) if suffices(_texts(row))), None)
         if at is None or len(rows) <= at + 1:
             continue
@@ -76,7 +79,7 @@ def read(path: Path, options: Options) -> Regions:
     if not groups:
         raise FormatError(
             f"{path.name}: no sheet with headings of time and voltage or current; sheets: "
-            f"{', '.join(sheets)}"[:300]
+            f"{', '.join(book)}"[:300]
         )
     regions: dict[str, xr.Dataset] = {}
     refused: FormatError | None = None
@@ -93,37 +96,6 @@ def read(path: Path, options: Options) -> Regions:
     if not regions and refused is not None:
         raise refused
     return {"cell": next(iter(regions.values()))} if len(regions) == 1 else regions
-
-
-def _sheets(path: Path) -> dict[str, Rows]:
-    import warnings
-
-    import openpyxl
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _MAX_UNPACKED:
-            raise FormatError(f"{path.name}: unpacks to {size} bytes; {_MAX_UNPACKED} is the limit")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                return {
-                    sheet.title: [row for row in sheet.iter_rows(values_only=True) if any(
-                        cell is not None for cell in row)]
-                    for sheet in book.worksheets
-                    if hasattr(sheet, "iter_rows")
-                }  # fmt: skip
-            finally:
-                book.close()
-    except FormatError:
-        raise
-    except Exception as error:  # openpyxl raises whatever zip and XML meet
-        reason = (str(error).splitlines() or [""])[0][:100] or type(error).__name__
-        raise FormatError(
-            f"{path.name}: not a readable workbook ({reason}); save it again"
-        ) from None
 
 
 def _texts(row: tuple[Any, ...]) -> list[str]:

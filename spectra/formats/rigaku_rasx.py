@@ -10,8 +10,6 @@ the unit of intensity. Intensities that are not whole are arbitrary units.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,8 @@ import numpy as np
 from ..errors import FormatError
 from ._xml import parse
 from ._xrd import pattern, series
+from ._zip import opened
 from .base import Format, Options, Regions
-
-MAX_PART = 512 * 1024**2
 
 
 def _sniff(head: bytes, path: Path) -> bool:
@@ -38,52 +35,36 @@ def read(path: Path, options: Options) -> Regions:
         If the zip is damaged or a profile is not columns of numbers.
     """
     regions: dict[str, Any] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            parts = {i.filename: i for i in archive.infolist()}
-            if sum(i.file_size for i in parts.values()) > MAX_PART:
-                raise FormatError(f"{path.name}: unpacks to more than {MAX_PART} bytes")
-            profiles = sorted(
-                (n for n in parts if re.search(r"Profile\d+\.txt$", n)),
-                key=lambda n: [int(d) for d in re.findall(r"\d+", n)],
+    with opened(path) as archive:
+        parts = archive.namelist()
+        profiles = sorted(
+            (n for n in parts if re.search(r"Profile\d+\.txt$", n)),
+            key=lambda n: [int(d) for d in re.findall(r"\d+", n)],
+        )
+        for name in profiles:
+            label = Path(name).parent.name or Path(name).stem
+            xml = re.sub(r"Profile(\d+)\.txt$", r"MesurementConditions\1.xml", name)
+            attrs = _conditions(path, archive.read(xml)) if xml in parts else {}
+            text = archive.read(name).decode("utf-8-sig", "replace")
+            try:
+                table = np.array([row.split() for row in text.splitlines() if row.strip()], float)
+            except ValueError:
+                raise FormatError(f"{path.name}: {name}: not columns of numbers") from None
+            if table.ndim != 2 or table.shape[1] < 2:
+                raise FormatError(f"{path.name}: {name}: one column; two are the least")
+            title = path.stem if len(profiles) == 1 else label
+            factor = table[:, 2] if table.shape[1] > 2 else np.ones(len(table))
+            factor = np.where(factor > 0, factor, 1.0)
+            regions[title] = pattern(
+                path,
+                "rigaku_rasx",
+                title,
+                table[:, 0],
+                table[:, 1] * factor,
+                units="counts",
+                attrs=attrs,
+                attenuation=factor,
             )
-            for name in profiles:
-                label = Path(name).parent.name or Path(name).stem
-                xml = re.sub(r"Profile(\d+)\.txt$", r"MesurementConditions\1.xml", name)
-                attrs = _conditions(path, archive.read(xml)) if xml in parts else {}
-                text = archive.read(name).decode("utf-8-sig", "replace")
-                try:
-                    table = np.array(
-                        [row.split() for row in text.splitlines() if row.strip()], float
-                    )
-                except ValueError:
-                    raise FormatError(f"{path.name}: {name}: not columns of numbers") from None
-                if table.ndim != 2 or table.shape[1] < 2:
-                    raise FormatError(f"{path.name}: {name}: one column; two are the least")
-                title = path.stem if len(profiles) == 1 else label
-                factor = table[:, 2] if table.shape[1] > 2 else np.ones(len(table))
-                factor = np.where(factor > 0, factor, 1.0)
-                regions[title] = pattern(
-                    path,
-                    "rigaku_rasx",
-                    title,
-                    table[:, 0],
-                    table[:, 1] * factor,
-                    units="counts",
-                    attrs=attrs,
-                    attenuation=factor,
-                )
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        raise FormatError(
-            f"{path.name}: not a whole zip ({str(error)[:80]}): the file is truncated"
-        ) from None
     if not regions:
         raise FormatError(f"{path.name}: no Profile*.txt in it")
     return series(path, regions)

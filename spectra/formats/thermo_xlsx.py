@@ -15,21 +15,16 @@ fit's curves are kept as ``reported_background``, ``reported_envelope`` and
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import xarray as xr
 
 from ..errors import FormatError
 from ._xps import region, region_name, unique, with_reference_lines
+from ._zip import Rows, sheets
 from .base import Format, Options, Regions
-
-_MAX_UNPACKED = 512 * 1024**2
-Rows = list[tuple[Any, ...]]
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -43,10 +38,10 @@ def sniff(head: bytes, path: Path) -> bool:
 
 def read(path: Path, options: Options) -> Regions:
     """Read every sheet that holds a spectrum."""
-    sheets = _sheets(path)
-    table = _table(sheets)
+    book = sheets(path)
+    table = _table(book)
     regions: dict[str, xr.Dataset] = {}
-    for title, rows in sheets.items():
+    for title, rows in book.items():
         if _is_avantage(rows):
             make = _avantage
         elif rows and _words(rows[0])[:2] == ["Binding Energy", "Raw Data"]:
@@ -58,42 +53,10 @@ def read(path: Path, options: Options) -> Regions:
         regions[name] = make(path, name, rows, table)
     if not regions:
         raise FormatError(
-            f"{path.name}: no sheet with a spectrum (found: {', '.join(sheets)}); Avantage and "
+            f"{path.name}: no sheet with a spectrum (found: {', '.join(book)}); Avantage and "
             "KherveFitting workbooks are read"
         )
     return with_reference_lines(regions)
-
-
-def _sheets(path: Path) -> dict[str, Rows]:
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(i.file_size for i in archive.infolist())
-        if size > _MAX_UNPACKED:
-            raise FormatError(f"{path.name}: unpacks to {size} bytes; {_MAX_UNPACKED} is the limit")
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            sheets = {
-                str(s.title): [tuple(r) for r in s.iter_rows(values_only=True)]
-                for s in book.worksheets
-            }
-        finally:
-            book.close()
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ElementTree.ParseError,
-        InvalidFileException,
-        KeyError,
-        ValueError,
-        OSError,
-        EOFError,
-    ) as e:
-        said = " ".join(str(e).split())[:120]
-        raise FormatError(f"{path.name}: not a whole workbook ({said}): copy it again") from None
-    return sheets
 
 
 def _words(row: tuple[Any, ...]) -> list[str]:
@@ -104,9 +67,9 @@ def _is_avantage(rows: Rows) -> bool:
     return len(rows) > 17 and _words(rows[14])[:1] == ["Binding Energy (E)"]
 
 
-def _table(sheets: dict[str, Rows]) -> list[dict[str, Any]]:
+def _table(book: dict[str, Rows]) -> list[dict[str, Any]]:
     """Return the quantification table as a list of peaks."""
-    rows = next((r for t, r in sheets.items() if t.startswith("Quantification")), [])
+    rows = next((r for t, r in book.items() if t.startswith("Quantification")), [])
     if not rows:
         return []
     head = _words(rows[0])
