@@ -140,12 +140,18 @@ def joint(ds: xr.Dataset, settings: Joint) -> xr.Dataset:
             channel, counts, guess, powder, detector, angle, settings.search, settings, where(ds)
         )
     found = None
-    search = settings.search_keV
+    search, told = settings.search_keV, guess
     for turn in range(3):
         avoid = [*_expected(channel, guess, powder, angle), *settings.skip_keV]
         lines = source_lines(
             channel, counts, guess, detector, settings, search, avoid, narrow=turn > 0
         )
+        # turn by turn a scale could walk to a line that is none of these
+        lines = [
+            d
+            for d in lines
+            if abs(energy_of(np.array([d.channel]), told)[0] - d.known) < settings.search_keV
+        ]
         data = [*elsewhere, *lines]
         if powder is not None and angle is not None:
             data += reflections(channel, counts, guess, angle, powder, detector, settings, data)
@@ -299,7 +305,8 @@ def source_lines(
     energy = energy_of(channel, guess)
     low, high = max(settings.low_keV, energy[0]), min(settings.high_keV, energy[-1])
     found: list[Datum] = []
-    for label, full in groups_of(settings.sources, settings.lines, detector):
+    made = groups_of(settings.sources, settings.lines, detector)
+    for label, full in made:
         group, reach = _clear_of(full, np.asarray(avoid, float), detector)
         if not group or not low < group[0][0] < high:
             continue
@@ -317,7 +324,8 @@ def source_lines(
         if z[top] < 5.0:
             continue
         start = float(channel[local][top])
-        line = _fitted(channel, counts, start, width / per, tied, reach, narrow)
+        beside = [(e - place) / per for e in _beside(group, made, width, reach)]
+        line = _fitted(channel, counts, start, width / per, tied, reach, narrow, beside)
         if line is not None:
             found.append(_datum("line", label, place, line))
     return found
@@ -352,13 +360,37 @@ def _fitted(
     tied: Sequence[tuple[float, float]],
     reach: float,
     narrow: bool,
+    beside: Sequence[float],
 ) -> Line | None:
-    line = fit_line(channel, counts, at, width, tied, reach=reach)
+    line = fit_line(channel, counts, at, width, tied, reach=reach, beside=beside)
     if line is None or line.area < _CLEAR * line.area_stderr:
-        return fit_line(channel, counts, at, width, tied, reach=reach, hold_width=True)
+        return fit_line(
+            channel, counts, at, width, tied, reach=reach, hold_width=True, beside=beside
+        )
     if not narrow:  # the window follows the width found
-        line = fit_line(channel, counts, line.center, line.fwhm, tied, reach=reach) or line
+        again = fit_line(channel, counts, line.center, line.fwhm, tied, reach=reach, beside=beside)
+        line = again or line
     return line
+
+
+def _beside(
+    group: Group,
+    made: Sequence[tuple[str, Group]],
+    width: float,
+    reach: float,
+) -> list[float]:
+    """Energies of lines of other elements and of other lines of this one near a group's window."""
+    low, high = min(e for e, _ in group), max(e for e, _ in group)
+    own = {e for e, _ in group}
+    near = {e for _, other in made for e, _ in other}
+    names = {{"109Cd": "Ag"}.get(name, name) for name, _ in made}
+    near |= {FLUORESCENCE[name][4][0] for name in names if name in FLUORESCENCE}  # Kb2
+    far = (reach + 1.0) * width
+    return [
+        e
+        for e in sorted(near - own)
+        if low - far < e < high + far and min(abs(e - o) for o in own) > 0.8 * width
+    ]
 
 
 def _datum(kind: str, label: str, known: float, line: Line) -> Datum:

@@ -49,6 +49,7 @@ def fit_line(
     hold_width: bool = False,
     reach: float = 2.2,
     least: float = 5.0,
+    beside: Sequence[float] = (),
 ) -> Line | None:
     """Fit one group of Gaussians on a straight background with a step to a window of counts.
 
@@ -69,6 +70,9 @@ def fit_line(
         Half width of the window beyond the group, in widths.
     least : float
         Area over its standard error that a line must have.
+    beside : sequence of float
+        Offsets of other lines in or near the window: each gets an area of its own (lead's Kb2
+        beside 88.03 keV), kept only where it is positive.
 
     Returns
     -------
@@ -89,30 +93,32 @@ def fit_line(
     slope = (xw - middle) / (high - low)
 
     def pieces(c: float, w: float) -> tuple[Array, Array, Array, Array]:
-        """Group per count, its derivatives by center and width, and the step."""
+        """Group per count, its derivatives by center and width, and step and lines beside it."""
         sigma = w / _FWHM
         u = (xw[:, None] - c - offsets) / sigma
         g = ratios * np.exp(-0.5 * u**2) * (unit / (sigma * np.sqrt(2.0 * np.pi)))
         step = (ratios / ratios.sum()) * 0.5 * erfc(u / np.sqrt(2.0))
         by_w = ((u**2 - 1.0) * g / w).sum(axis=1)
-        return g.sum(axis=1), (g * u / sigma).sum(axis=1), by_w, step.sum(axis=1)
+        others = np.exp(-0.5 * ((xw[:, None] - c - np.asarray(beside, float)) / sigma) ** 2)
+        extra = np.concatenate([step.sum(axis=1)[:, None], others], axis=1)
+        return g.sum(axis=1), (g * u / sigma).sum(axis=1), by_w, extra
 
-    c, w, with_step = center, fwhm, True
+    c, w = center, fwhm
+    with_extra = np.ones(1 + len(beside), bool)
     weight = 1.0 / np.maximum(yw, 1.0)
     linear = np.zeros(4)
     model = yw
     for turn in range(14):
-        shape, by_c, by_w, step = pieces(c, w)
-        basis = np.stack([shape, np.ones_like(xw), slope, *([step] if with_step else [])], axis=1)
-        linear, *_ = np.linalg.lstsq(
-            basis * np.sqrt(weight)[:, None], yw * np.sqrt(weight), rcond=1e-12
-        )
-        if with_step and linear[3] < 0.0:
-            with_step = False
-            basis, linear = basis[:, :3], linear[:3]
+        shape, by_c, by_w, extra = pieces(c, w)
+        while True:
+            plain = [shape, np.ones_like(xw), slope]
+            basis = np.concatenate([np.stack(plain, axis=1), extra[:, with_extra]], axis=1)
             linear, *_ = np.linalg.lstsq(
                 basis * np.sqrt(weight)[:, None], yw * np.sqrt(weight), rcond=1e-12
             )
+            if not np.any(linear[3:] < 0.0):
+                break
+            with_extra[np.flatnonzero(with_extra)[int(np.argmin(linear[3:]))]] = False
         model = np.maximum(basis @ linear, 0.05)
         if turn > 1:
             weight = 1.0 / np.maximum(model, 0.5)

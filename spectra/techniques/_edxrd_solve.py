@@ -305,7 +305,7 @@ def _stray(problem: _Problem, q: Array, used: Mask, freedom: int) -> int | None:
     r = problem.residuals(q, sigma, used)[: int(used.sum())]
     chi2 = float(np.sum(r**2))
     lost = r**2 / np.maximum(1.0 - leverage, 1e-3)
-    passes = (lost > 14.0) & ((chi2 - lost) / (freedom - 1) < 0.3 * chi2 / freedom)
+    passes = (lost > 9.0) & ((chi2 - lost) / (freedom - 1) < 0.3 * chi2 / freedom)
     if not passes.any():
         return None
     at = np.flatnonzero(used)
