@@ -70,14 +70,14 @@ def fit(ds: xr.Dataset, result: xr.Dataset, at: dict[str, int]) -> Any:
     ground = parts["background"].values
     fig.scatter(x, parts["data"].values, size=3, color="#777777", legend_label="data")
     components = components_of(fitted)
-    palette = colours(list(components.species))
+    peaks = [c.species or c.name for c in components if c.role != "background"]
+    palette = colours(list(dict.fromkeys(peaks)))
     for component in components:
         if component.role == "background":
             continue
         y = parts["part"].sel(component=component.name).values
-        colour = palette.get(component.species or "", "#999999")
         label = component.species or component.name
-        fig.varea(x, ground, ground + y, color=colour, alpha=0.35, legend_label=label)
+        fig.varea(x, ground, ground + y, color=palette[label], alpha=0.35, legend_label=label)
     fig.line(x, ground, color="#888888", line_dash="dashed", legend_label="background")
     fig.line(x, parts["model"].values, color="black", legend_label="model")
     fig.legend.label_text_font_size = "8pt"

@@ -18,12 +18,18 @@ import references
 import workbench as wb
 from references.errors import InterphaseError
 from spectra import formats, techniques
-from spectra.component import Components
+from spectra.component import Component, Components, validated
+from spectra.convention import axis_of
 from workbench.identify import Identification
 from workbench.recipe import Change, Recipe, edited, recipe_from
 from workbench.run import Result, prepare, proposed, run_recipe, save_result
+from workbench.verbs import select
+
+from .own import Own, peak, straight
 
 MAX_UPLOAD_BYTES = 512 * 1024**2
+MOST_FILES = 2000
+_NOT_MEASURED = (".yaml", ".json", ".png")
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._ ()+-]")
 
 
@@ -38,7 +44,12 @@ class Session(param.Parameterized):
     region = param.String(default="")
     regions = param.List(default=[])
     spectrum = param.ClassSelector(class_=xr.Dataset, default=None, allow_None=True)
-    prepared = param.ClassSelector(class_=xr.Dataset, default=None, allow_None=True)
+    whole = param.ClassSelector(
+        class_=xr.Dataset, default=None, allow_None=True, doc="calibrated and corrected"
+    )
+    prepared = param.ClassSelector(
+        class_=xr.Dataset, default=None, allow_None=True, doc="the range of it that is fitted"
+    )
     draft = param.Dict(default={}, doc="the recipe so far, as plain data")
     components = param.ClassSelector(class_=Components, default=None, allow_None=True)
     result = param.ClassSelector(class_=Result, default=None, allow_None=True)
@@ -46,14 +57,27 @@ class Session(param.Parameterized):
     failed = param.Boolean(default=False)
 
     def files(self) -> list[str]:
-        """Return the names of files in the folder, those in its sub-folders too, sorted."""
-        found = []
+        """Return what can be picked: files of the folder and its sub-folders, sorted.
+
+        A sub-folder that is itself a measurement (an NMR experiment, a numbered or operando
+        series) stands before its files; what else is in it and has no ending is a part of it and
+        left out.
+        """
+        found: list[str] = []
+        measured: set[Path] = set()
         for path in sorted(self.folder.rglob("*")):
             inside = path.relative_to(self.folder)
-            hidden = any(part.startswith(".") for part in inside.parts)
-            if path.is_file() and not hidden and path.suffix not in (".yaml", ".json", ".png"):
+            if any(part.startswith(".") for part in inside.parts):
+                continue
+            within = not measured.isdisjoint(path.parents)
+            if path.is_dir():
+                nested = within and path.parent not in measured
+                if not nested and any(f.sniff(b"", path) for f in formats.formats().values()):
+                    measured.add(path)
+                    found.append(inside.as_posix() + "/")
+            elif path.suffix not in _NOT_MEASURED and (path.suffix or not within):
                 found.append(inside.as_posix())
-            if len(found) >= 2000:
+            if len(found) >= MOST_FILES:
                 break
         return found
 
@@ -106,6 +130,7 @@ class Session(param.Parameterized):
                 regions=regions,
                 region=region,
                 spectrum=ds,
+                whole=ds,
                 prepared=ds,
                 draft=draft,
                 components=None,
@@ -123,18 +148,20 @@ class Session(param.Parameterized):
         self._redo({**self.draft, verb: [dict(s) for s in steps]})
 
     def set_range(self, limits: tuple[float, float] | None) -> None:
-        """Set the fitted range of the spectral axis; None takes all."""
+        """Set the fitted range of the spectral axis, as calibrated; None takes all."""
         draft = {k: v for k, v in self.draft.items() if k != "select"}
         if limits is not None:
-            draft["select"] = {str(self.spectrum["intensity"].dims[-1]): list(limits)}
+            draft["select"] = {axis_of(self.whole): list(limits)}
         self._redo(draft)
 
     def _redo(self, draft: dict[str, Any]) -> None:
         with self._guarded():
             probe = {**draft, "propose": draft.get("propose") or {"species": ["Li2S"]}}
-            ds = prepare(self.path, recipe_from(probe, "recipe"))
-            self.param.update(draft=draft, prepared=ds, result=None)
-            if draft.get("propose"):
+            ranges = probe.pop("select", {})
+            whole = prepare(self.path, recipe_from(probe, "recipe"))
+            ds = select(whole, ranges) if ranges else whole
+            self.param.update(draft=draft, whole=whole, prepared=ds, result=None)
+            if draft.get("propose") or draft.get("components"):
                 self._propose(draft)
             self._say("done")
 
@@ -171,6 +198,40 @@ class Session(param.Parameterized):
         recipe = recipe_from(draft, "recipe")
         components = edited(proposed(self.prepared, recipe), recipe)
         self.param.update(draft=draft, components=components, result=None)
+
+    def add_peak(self, told: Mapping[str, Any]) -> None:
+        """Add a peak of the user's own (`own.Own`); one of that name is replaced."""
+        with self._guarded():
+            self._add(peak(self.prepared, validated(Own, told, where="peak of your own")))
+
+    def add_straight(self) -> None:
+        """Add a straight background that is fitted with the peaks."""
+        with self._guarded():
+            self._add(straight(self.prepared))
+
+    def _add(self, component: Component) -> None:
+        own = self.draft.get("components", {"items": []})["items"]
+        item = component.model_dump(exclude_defaults=True)
+        items = [*(i for i in own if i["name"] != component.name), item]
+        self._propose({**self.draft, "components": {"items": items}})
+        self._say(f"{component.name} added")
+
+    def drop(self, name: str) -> None:
+        """Leave out a component: one of the user's own, or a proposed one."""
+        own = self.draft.get("components", {"items": []})["items"]
+        kept = [i for i in own if i["name"] != name]
+        changes = self.draft.get("change", {})
+        draft = {
+            **self.draft,
+            "change": {k: v for k, v in changes.items() if k.rpartition(".")[0] != name},
+            "components": {"items": kept},
+        }
+        if len(kept) == len(own):
+            draft["drop"] = [*self.draft.get("drop", []), name]
+        draft = {k: v for k, v in draft.items() if k != "components" or kept}
+        with self._guarded():
+            self._propose(draft)
+            self._say(f"{name} left out")
 
     def change(self, name: str, change: Change) -> None:
         """Change one parameter of the proposed components."""

@@ -142,6 +142,34 @@ def test_species_are_suggested_from_the_spectrum(page):
     page.locator(".message").get_by_text("components proposed").wait_for()
 
 
+def test_a_peak_of_ones_own_is_fitted_in_a_chosen_range(page):
+    def fill(field, value):
+        page.locator(f"{field} input").fill(value)
+        page.locator(f"{field} input").press("Tab")
+
+    open_file(page, "s2p.nc")
+    go(page, "Correct")
+    page.get_by_text("fit only a range").click()
+    fill(".range-from", "158.5")
+    fill(".range-to", "166")
+    page.locator(".set-range button").click()
+    page.get_by_text("fitted: binding energy 158.5 to 166").wait_for()
+    go(page, "Species")
+    page.get_by_text("peaks of your own").click()
+    fill(".own-name", "thiophosphate")
+    fill(".own-center", "161.2")
+    fill(".own-fwhm", "2")
+    fill(".own-splitting", "1.18")
+    page.locator(".add-peak button").click()
+    page.locator(".message").get_by_text("thiophosphate added").wait_for()
+    page.locator(".add-ground button").click()
+    page.locator(".message").get_by_text("ground added").wait_for()
+    fit(page, 6)
+    row = page.locator(".values tr").filter(has_text="thiophosphate.center")
+    told = row.locator("td").all_inner_texts()
+    assert (told[3], 160.0 < float(told[1]) < 162.0) == ("ok", True), told
+
+
 def test_a_dropped_map_becomes_maps(page, folder):
     page.locator(".drop-file input").set_input_files(folder / "map.nc")
     page.locator(".message").get_by_text("opened map.nc").wait_for()

@@ -86,3 +86,58 @@ def test_an_upload_that_is_too_large_is_refused(folder, tmp_path, monkeypatch):
     session.open_dropped("x.nc", b"x" * 11, tmp_path)
     assert session.failed
     assert not (tmp_path / "x.nc").exists()
+
+
+def test_own_peaks_on_an_own_background_give_the_numbers_of_a_fit_by_hand(tmp_path):
+    x = np.linspace(155.0, 170.0, 301)
+    rng = np.random.default_rng(3)
+    width = 1.1 / 2.3548200450309493
+    clean = 50.0 + sum(
+        900.0 * h * np.exp(-0.5 * ((x - at) / width) ** 2)
+        for at, h in ((161.6, 1.0), (162.78, 0.5))
+    )
+    counts = rng.poisson(clean)
+    table = "\n".join(f"{a:.3f},{b}" for a, b in zip(x, counts, strict=True))
+    (tmp_path / "own.csv").write_text("Binding Energy (eV),Counts\n" + table + "\n")
+    session = Session(folder=tmp_path)
+    session.open_named("own.csv")
+    assert session.technique is not None, session.message
+    session.add_peak({"name": "A b"})
+    assert session.failed
+    assert "identifier" in session.message
+    session.add_peak(
+        {"name": "A", "shape": "gaussian", "center": 161.3, "fwhm": 1.5, "splitting": 1.18}
+    )
+    session.add_straight()
+    session.add_peak({"name": "B", "shape": "gaussian", "center": 167.0})
+    session.drop("B")
+    assert [c.name for c in session.components] == ["A", "ground"]
+    session.set_range((158.0, 168.0))
+    assert [c.name for c in session.components] == ["A", "ground"]
+    session.fit()
+    assert not session.failed, session.message
+    fit = session.result.fit
+    for name, true in (
+        ("A.center", 161.6),
+        ("A.fwhm", 1.1),
+        ("A.area", 900.0 * 1.5 * width * np.sqrt(2.0 * np.pi)),
+    ):
+        one = fit.sel(param=name)
+        assert abs(float(one["value"]) - true) < 4.0 * float(one["stderr"]), name
+    assert session.result.data.sizes["binding_energy"] == 201
+    told = session.recipe()
+    again = wb.run_recipe(tmp_path / "own.csv", told)
+    np.testing.assert_array_equal(again.fit["value"], fit["value"])
+
+
+def test_a_folder_that_is_a_measurement_can_be_picked(tmp_path):
+    series = tmp_path / "series"
+    for number in (1, 2):
+        experiment = series / str(number)
+        (experiment / "pdata" / "1").mkdir(parents=True)
+        (experiment / "acqus").write_text("##TITLE= x\n##END=\n")
+        (experiment / "pdata" / "1" / "procs").write_text("##TITLE= x\n##END=\n")
+        (experiment / "fid").write_bytes(bytes(64))
+    (series / "notes.csv").write_text("a,b\n")
+    picked = Session(folder=tmp_path).files()
+    assert picked == ["series/", "series/1/", "series/2/", "series/notes.csv"]

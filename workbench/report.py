@@ -190,7 +190,7 @@ def _one(path: Path) -> list[Section]:
         section.rows = amount_rows(amounts)
     elif fit["status"].ndim == 0:
         section.head = ["parameter", "value", "1 sigma", "flag"]
-        section.rows = _param_rows(fit)
+        section.rows = param_rows(fit)
     section.images.extend(_png(plot.fit(data, fit, **at)) for at in _examples(fit))
     sections = [section]
     if flagged:
@@ -288,7 +288,8 @@ def amount_rows(amounts: xr.Dataset) -> list[list[str]]:
     return rows
 
 
-def _param_rows(fit: xr.Dataset) -> list[list[str]]:
+def param_rows(fit: xr.Dataset) -> list[list[str]]:
+    """Return the parameters of one spectrum as rows of text: name, value, 1 sigma, flag."""
     names = str(fit["flag"].attrs["flag_meanings"]).split()
     return [
         [str(p), f"{float(v):.6g}", f"{float(e):.2g}", names[int(f)]]

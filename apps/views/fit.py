@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import panel as pn
 
+from workbench.report import param_rows
 from workbench.run import Result, count_flagged
 
 from .. import figures
@@ -34,7 +35,12 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
         if result is None:
             return pn.Column()
         there = {d: min(i, result.fit.sizes[d] - 1) for d, i in at.items() if d in result.fit.dims}
-        return pn.pane.Bokeh(figures.fit(result.data, result.fit, there))
+        rows = [f"| {' | '.join(row)} |" for row in param_rows(result.fit.isel(there))]
+        table = "\n".join(["| parameter | value | 1 sigma | flag |", "|---|---|---|---|", *rows])
+        return pn.Column(
+            pn.pane.Bokeh(figures.fit(result.data, result.fit, there)),
+            pn.pane.Markdown(table, css_classes=["values"]),
+        )
 
     return pn.Row(
         pn.Column(

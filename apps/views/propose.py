@@ -10,6 +10,7 @@ from spectra.component import Components
 from workbench.recipe import Change
 
 from ..forms import Form
+from ..own import Own
 from ..state import Session
 
 _COLUMNS = ("value", "min", "max", "vary", "expr")
@@ -44,7 +45,7 @@ def view(session: Session) -> pn.viewable.Viewable:
 
         suggest.on_click(suggested)
         settings = pn.Card(form.panel(), title="model settings", collapsed=True, width=380)
-        return pn.Column(pn.Row(elements, suggest), told, species, settings, go)
+        return pn.Column(pn.Row(elements, suggest), told, species, settings, go, _own(session))
 
     def table(components: Components | None) -> pn.viewable.Viewable:
         if components is None:
@@ -71,9 +72,26 @@ def view(session: Session) -> pn.viewable.Viewable:
             session.change(name, Change(**{column: value}))
 
         grid.on_edit(edited)
-        return grid
+        names = [c.name for c in components]
+        gone = pn.widgets.Select(name="component", options=names, width=200)
+        out = pn.widgets.Button(name="Leave out", css_classes=["leave-out"], align="end")
+        out.on_click(lambda _: session.drop(gone.value))
+        return pn.Column(grid, pn.Row(gone, out))
 
     return pn.Row(
         pn.Column(pn.panel(pn.bind(chooser, session.param.spectrum)), width=420),
         pn.panel(pn.bind(table, session.param.components)),
+    )
+
+
+def _own(session: Session) -> pn.viewable.Viewable:
+    """Return the card for what the library does not hold: a peak, a straight background."""
+    form = Form(Own, prefix="own")
+    add = pn.widgets.Button(name="Add peak", css_classes=["add-peak"])
+    ground = pn.widgets.Button(name="Add straight background", css_classes=["add-ground"])
+
+    add.on_click(lambda _: session.add_peak(form.values()))
+    ground.on_click(lambda _: session.add_straight())
+    return pn.Card(
+        form.panel(), pn.Row(add, ground), title="peaks of your own", collapsed=True, width=380
     )

@@ -7,6 +7,8 @@ from typing import Any
 import panel as pn
 import xarray as xr
 
+from spectra.convention import axis_of
+
 from .. import figures
 from ..forms import Form
 from ..state import Session
@@ -46,9 +48,49 @@ def view(session: Session, position: Position, verb: str) -> pn.viewable.Viewabl
         if ds is None or "intensity" not in ds:
             return pn.Column()
         done = [f"- {s}" for s in draft.get(verb, [])] or ["- nothing yet"]
+        if verb == "correct":
+            done += [
+                f"- fitted: {axis.replace('_', ' ')} {low:g} to {high:g}"
+                for axis, (low, high) in draft.get("select", {}).items()
+            ]
         return pn.Column(pn.pane.Bokeh(figures.spectrum(ds, at)), pn.pane.Markdown("\n".join(done)))
 
+    limits = [pn.panel(pn.bind(_range, session, session.param.whole))] if verb == "correct" else []
     return pn.Row(
-        pn.Column(pn.panel(pn.bind(page, session.param.spectrum)), width=420),
+        pn.Column(
+            pn.panel(pn.bind(page, session.param.spectrum)), *limits, position.panel(), width=420
+        ),
         pn.panel(pn.bind(picture, session.param.prepared, position.param.at, session.param.draft)),
+    )
+
+
+def _range(session: Session, whole: xr.Dataset | None) -> pn.viewable.Viewable:
+    """Return the limits of what is fitted along the spectral axis."""
+    if whole is None or "intensity" not in whole:
+        return pn.Column()
+    axis = axis_of(whole)
+    ends = float(whole[axis][0]), float(whole[axis][-1])
+    chosen = session.draft.get("select", {}).get(axis)
+    units = whole[axis].attrs["units"]
+    low, high = (
+        pn.widgets.FloatInput(name=name, value=at, width=180, css_classes=[f"range-{which}"])
+        for name, at, which in zip(
+            (f"{axis.replace('_', ' ')} / {units} from", "to"),
+            chosen or ends,
+            ("from", "to"),
+            strict=True,
+        )
+    )
+    go = pn.widgets.Button(name="Set range", css_classes=["set-range"])
+
+    def applied(_: object) -> None:
+        told = (
+            ends[0] if low.value is None else float(low.value),
+            ends[1] if high.value is None else float(high.value),
+        )
+        session.set_range(None if told == ends else told)
+
+    go.on_click(applied)
+    return pn.Card(
+        pn.Row(low, high), go, title="fit only a range", collapsed=chosen is None, width=400
     )
