@@ -220,4 +220,4 @@ def test_a_borrowed_value_is_approximate_and_says_from_which_phase():
 
 def test_lines_without_a_paper_become_fewer():
     without = [line for one in load() for line in one.lines if "no single source" in line.source]
-    assert len(without) <= 35
+    assert len(without) <= 28
