@@ -20,9 +20,18 @@ from references.errors import InterphaseError
 from spectra import formats, techniques
 from spectra.component import Component, Components, validated
 from spectra.convention import axis_of
+from workbench.errors import RecipeError
 from workbench.identify import Identification
-from workbench.recipe import Change, Recipe, edited, recipe_from
-from workbench.run import Result, prepare, proposed, run_recipe, save_result
+from workbench.recipe import (
+    Change,
+    Recipe,
+    edited,
+    plain,
+    plain_from_yaml,
+    recipe_from,
+    to_yaml,
+)
+from workbench.run import Result, count_flagged, prepare, proposed, run_recipe, save_result
 from workbench.verbs import select
 
 from .own import Own, peak, straight
@@ -154,16 +163,46 @@ class Session(param.Parameterized):
             draft["select"] = {axis_of(self.whole): list(limits)}
         self._redo(draft)
 
+    def use(self, text: str) -> None:
+        """Take over a recipe in YAML, as written by hand or exported before."""
+        with self._guarded():
+            if self.spectrum is None:
+                raise RecipeError("open a file first: a recipe is for one technique")
+            recipe = recipe_from(plain_from_yaml(text))
+            if recipe.technique != self.draft["technique"]:
+                raise RecipeError(
+                    f"the recipe is for {recipe.technique}, the open file holds "
+                    f"{self.draft['technique']}"
+                )
+            told = recipe.open.region
+            if told and told != self.region:
+                self._show(self.path, list(self.regions), told)
+            self._apply({**plain(recipe), "open": self.draft["open"]})
+            self._say("recipe taken over: fit now")
+
+    def text(self) -> str:
+        """Return the recipe so far in YAML, also where it says nothing yet of what is fitted."""
+        return to_yaml(self.recipe() if self._complete(self.draft) else self.draft)
+
     def _redo(self, draft: dict[str, Any]) -> None:
         with self._guarded():
-            probe = {**draft, "propose": draft.get("propose") or {"species": ["Li2S"]}}
-            ranges = probe.pop("select", {})
-            whole = prepare(self.path, recipe_from(probe, "recipe"))
-            ds = select(whole, ranges) if ranges else whole
-            self.param.update(draft=draft, whole=whole, prepared=ds, result=None)
-            if draft.get("propose") or draft.get("components"):
-                self._propose(draft)
+            self._apply(draft)
             self._say("done")
+
+    def _apply(self, draft: dict[str, Any]) -> None:
+        probe = draft if self._complete(draft) else {**draft, "propose": {"species": ["Li2S"]}}
+        ranges = draft.get("select", {})
+        rest = {k: v for k, v in probe.items() if k != "select"}
+        whole = prepare(self.path, recipe_from(rest))
+        ds = select(whole, ranges) if ranges else whole
+        self.param.update(draft=draft, whole=whole, prepared=ds, components=None, result=None)
+        if draft.get("propose") or draft.get("components"):
+            self._propose(draft)
+
+    @staticmethod
+    def _complete(draft: Mapping[str, Any]) -> bool:
+        """Whether a recipe says what is fitted."""
+        return any(draft.get(part) for part in ("propose", "components", "depth"))
 
     def candidates(self) -> list[str]:
         """Return ids of the library's species with lines for the open technique."""
@@ -195,7 +234,7 @@ class Session(param.Parameterized):
         return None
 
     def _propose(self, draft: dict[str, Any]) -> None:
-        recipe = recipe_from(draft, "recipe")
+        recipe = recipe_from(draft)
         components = edited(proposed(self.prepared, recipe), recipe)
         self.param.update(draft=draft, components=components, result=None)
 
@@ -245,12 +284,12 @@ class Session(param.Parameterized):
         with self._guarded():
             result = run_recipe(self.path, self.recipe())
             self.result = result
-            flagged = int((result.fit["status"] != 0).sum())
+            flagged = count_flagged(result.fit)
             self._say(f"{result.fit['status'].size} spectra fitted, {flagged} flagged")
 
     def recipe(self) -> Recipe:
         """Return the recipe of the page."""
-        return recipe_from(self.draft, "recipe")
+        return recipe_from(self.draft)
 
     def export(self, folder: Path) -> list[Path]:
         """Write result and recipe of the page; return the files."""

@@ -170,6 +170,18 @@ def test_a_peak_of_ones_own_is_fitted_in_a_chosen_range(page):
     assert (told[3], 160.0 < float(told[1]) < 162.0) == ("ok", True), told
 
 
+def test_a_recipe_typed_into_the_page_is_what_is_fitted(page):
+    open_file(page, "s2p.nc")
+    go(page, "Export")
+    page.locator(".recipe .ace_text-input").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("technique: xps\npropose: {species: [Li2S, Li6PS5Cl]}\n")
+    page.locator(".use-recipe button").click()
+    page.locator(".message").get_by_text("recipe taken over").wait_for()
+    fit(page, 6)
+    page.locator(".values").get_by_text("Li2S.center").wait_for()
+
+
 def test_a_dropped_map_becomes_maps(page, folder):
     page.locator(".drop-file input").set_input_files(folder / "map.nc")
     page.locator(".message").get_by_text("opened map.nc").wait_for()

@@ -141,3 +141,55 @@ def test_a_folder_that_is_a_measurement_can_be_picked(tmp_path):
     (series / "notes.csv").write_text("a,b\n")
     picked = Session(folder=tmp_path).files()
     assert picked == ["series/", "series/1/", "series/2/", "series/notes.csv"]
+
+
+DEPTH = """
+technique: ndp
+depth:
+  layers:
+  - {name: collector, formula: Cu, areal_ug_cm2: 1800}
+  - {name: plated, formula: Li, species: Li, grows: true}
+  - {name: electrolyte, formula: Li6PS5Cl, areal_ug_cm2: 3000, species: Li6PS5Cl}
+  detector: {fwhm_keV: 16}
+  ions: tritons
+  cells: 20
+"""
+
+
+def test_a_recipe_written_by_hand_is_taken_over_and_inverts_a_depth_profile(tmp_path):
+    history = wb.plating().isel(time=slice(40, 43))
+    wb.save(wb.simulate("ndp", history), tmp_path / "ndp.nc")
+    session = Session(folder=tmp_path)
+    session.use(DEPTH)
+    assert session.failed
+    assert "open a file first" in session.message
+    session.open_named("ndp.nc")
+    assert "technique: ndp" in session.text()
+    session.use(DEPTH)
+    assert not session.failed, session.message
+    session.fit()
+    assert not session.failed, session.message
+    assert session.result.fit.attrs["convention"] == "depth-1"
+    assert session.result.amounts.sizes["time"] == 3
+    assert "depth:" in session.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("technique: raman\npropose: {species: [Li2S]}", "the recipe is for raman"),
+        ("technique: [xps", "line 1: not YAML"),
+        ("a: &x 1\nb: *x", "aliases"),
+        ("technique: xps\npropose: {species: [Li2S]}\nclibrate: []", "clibrate"),
+        ("just words", "expected keys and values"),
+        ("technique: xps\nopen: {region: P 2p}\npropose: {species: [Li2S]}", "P 2p"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_file_changes_nothing(folder, text, said):
+    session = Session(folder=folder)
+    session.open_named("s2p.nc")
+    before = session.draft, session.prepared
+    session.use(text)
+    assert session.failed
+    assert said in session.message
+    assert (session.draft, session.prepared) == before

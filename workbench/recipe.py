@@ -162,10 +162,10 @@ class Recipe(Frozen):
 
     def to_yaml(self, path: str | PathLike[str] | None = None) -> str:
         """Return the recipe as YAML and, if a path is given, write it there atomically."""
-        return _to_yaml(_plain(self), path)
+        return to_yaml(self, path)
 
 
-def _plain(recipe: Recipe) -> dict[str, Any]:
+def plain(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain data, methods flat, without what is default."""
     data = recipe.model_dump(mode="json", exclude_defaults=True)
     for verb in ("calibrate", "correct"):
@@ -181,7 +181,9 @@ class _NoAliases(yaml.SafeDumper):
         return True
 
 
-def _to_yaml(data: dict[str, Any], path: str | PathLike[str] | None) -> str:
+def to_yaml(recipe: Recipe | Mapping[str, Any], path: str | PathLike[str] | None = None) -> str:
+    """Return a recipe, or plain data on the way to one, as YAML; write it if a path is given."""
+    data = plain(recipe) if isinstance(recipe, Recipe) else recipe
     data = {"version": VERSION, **{k: v for k, v in data.items() if k != "version"}}
     text = yaml.dump(data, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=100)
     if path is not None:
@@ -273,10 +275,10 @@ class Campaign(Frozen):
         """Return the campaign as YAML and, if a path is given, write it there atomically."""
         data = self.model_dump(mode="json", exclude_defaults=True)
         for name, measurement in self.measurements.items():
-            data["measurements"][name]["recipe"] = _plain(measurement.recipe)
+            data["measurements"][name]["recipe"] = plain(measurement.recipe)
         if "channels" in data:
             data["channels"] = [c["file"] if set(c) == {"file"} else c for c in data["channels"]]
-        return _to_yaml(data, path)
+        return to_yaml(data, path)
 
 
 def inside(name: str) -> str:
@@ -317,21 +319,31 @@ def _mapping(source: Path) -> dict[str, Any]:
         raise RecipeError(f"{source.name}: larger than {MAX_BYTES} bytes; a recipe is not")
     try:
         text = source.read_text(encoding="utf-8")
-        if "&" in text and any(isinstance(t, yaml.AliasToken) for t in yaml.scan(text)):
-            raise RecipeError(f"{source.name}: YAML aliases are not allowed; write it out")
-        data = yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{source.name}: not UTF-8 text (byte {error.start})") from None
+    return plain_from_yaml(text, source.name)
+
+
+def plain_from_yaml(text: str, where: str = "recipe") -> dict[str, Any]:
+    """Return the keys and values of a recipe's YAML, not yet checked against any model.
+
+    Raises
+    ------
+    RecipeError
+        One line that names `where` and the line of the text.
+    """
+    try:
+        if "&" in text and any(isinstance(t, yaml.AliasToken) for t in yaml.scan(text)):
+            raise RecipeError(f"{where}: YAML aliases are not allowed; write it out")
+        data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise RecipeError(
-            f"{source.name}{line}: not YAML ({getattr(error, 'problem', '')})"
-        ) from None
+        raise RecipeError(f"{where}{line}: not YAML ({getattr(error, 'problem', '')})") from None
     except RecursionError:
-        raise RecipeError(f"{source.name}: nested too deep") from None
+        raise RecipeError(f"{where}: nested too deep") from None
     if not isinstance(data, dict):
-        raise RecipeError(f"{source.name}: expected keys and values, found {type(data).__name__}")
+        raise RecipeError(f"{where}: expected keys and values, found {type(data).__name__}")
     return data
 
 

@@ -1,4 +1,4 @@
-"""Export: the page as a recipe, and result, recipe, table and report as downloads."""
+"""Export: the page as a recipe to read and to change; downloads of result, table and report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import panel as pn
 
-from references.errors import InterphaseError
 from workbench.report import report
 
 from ..state import Session
@@ -19,18 +18,19 @@ def view(session: Session) -> pn.viewable.Viewable:
     outbox = tempfile.TemporaryDirectory(prefix="interphase-")
 
     def shown(*_: object) -> pn.viewable.Viewable:
-        try:
-            text = session.recipe().to_yaml()
-        except InterphaseError as error:
-            return pn.pane.Markdown(f"No recipe yet: {error}")
+        if session.spectrum is None:
+            return pn.pane.Markdown("Open a file first.")
         command = "interphase fit FILE --recipe RECIPE.yaml -o OUT.nc"
+        editor = pn.widgets.CodeEditor(
+            value=session.text(), language="yaml", width=760, height=300, css_classes=["recipe"]
+        )
+        use = pn.widgets.Button(name="Use this recipe", css_classes=["use-recipe"])
+        use.on_click(lambda _: session.use(editor.value))
         return pn.Column(
-            pn.pane.Markdown(f"This page as a recipe; run it with `{command}`:"),
-            pn.widgets.CodeEditor(
-                value=text, language="yaml", readonly=True, width=760, height=300,
-                css_classes=["recipe"],
-            ),
-        )  # fmt: skip
+            pn.pane.Markdown(f"This page as a recipe; change it here, or run it with `{command}`:"),
+            editor,
+            use,
+        )
 
     def file(which: int) -> io.BytesIO:
         written = session.export(Path(outbox.name))

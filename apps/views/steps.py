@@ -53,7 +53,10 @@ def view(session: Session, position: Position, verb: str) -> pn.viewable.Viewabl
                 f"- fitted: {axis.replace('_', ' ')} {low:g} to {high:g}"
                 for axis, (low, high) in draft.get("select", {}).items()
             ]
-        return pn.Column(pn.pane.Bokeh(figures.spectrum(ds, at)), pn.pane.Markdown("\n".join(done)))
+        there = {dim: min(i, ds.sizes[dim] - 1) for dim, i in at.items() if dim in ds.dims}
+        return pn.Column(
+            pn.pane.Bokeh(figures.spectrum(ds, there)), pn.pane.Markdown("\n".join(done))
+        )
 
     limits = [pn.panel(pn.bind(_range, session, session.param.whole))] if verb == "correct" else []
     return pn.Row(
