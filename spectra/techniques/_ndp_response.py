@@ -117,8 +117,8 @@ def leaving(
     Notes
     -----
     Variance gathered so far is carried through a layer with the square of the ratio of stopping
-    powers at its end and beginning; the layer adds Bohr's variance, carried likewise from its
-    middle.
+    powers at its end and beginning; the layer adds Bohr's variance, carried likewise from where it
+    is gathered (`Loss.spread`).
     """
     energy = np.full(depth.shape, ion.birth_keV)
     variance = np.zeros(depth.shape)
@@ -130,9 +130,9 @@ def leaving(
         tab = loss(formula, ion, table)
         path = np.asarray(amount) * detector.path_factor
         out = tab.after(energy, path)
-        inside, middle = tab.at(energy), tab.at(tab.after(energy, 0.5 * path))
-        end = tab.at(np.maximum(out, tab.energy[0]))
-        variance = variance * (end / inside) ** 2 + tab.straggling * path * (end / middle) ** 2
+        end = np.maximum(out, tab.energy[0])
+        carried = (tab.at(end) / tab.at(energy)) ** 2
+        variance = variance * carried + tab.spread(energy, end)
         energy = out
     return energy, variance + (detector.fwhm_keV / 2.354820045) ** 2
 

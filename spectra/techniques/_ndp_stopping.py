@@ -59,12 +59,26 @@ class Loss:
         Range from the lowest energy, ug/cm2.
     straggling : float
         Bohr variance per path, keV^2 per ug/cm2.
+    carried : ndarray
+        Integral of ``dE / S^3`` from the lowest energy.
     """
 
     energy: Array
     stopping: Array
     path: Array
     straggling: float
+    carried: Array
+
+    def spread(self, start: Array, end: Array) -> Array:
+        """Return the variance (keV^2) gathered between two energies, as it is at the second.
+
+        Variance gathered at an energy E grows by ``(S(end) / S(E))^2`` on the rest of the way:
+        ``S(end)^2`` times the integral of Bohr's variance over ``S^2``, and dx is dE / S.
+        """
+        way = np.interp(start, self.energy, self.carried) - np.interp(
+            end, self.energy, self.carried
+        )
+        return np.asarray(self.straggling * self.at(end) ** 2 * np.maximum(way, 0.0))
 
     def after(self, energy: Array, path: Array | float) -> Array:
         """Return the energy left after a path (ug/cm2); zero where the ion has stopped."""
@@ -129,7 +143,9 @@ def loss(formula: str, ion: Ion, table: Table = "srim_85") -> Loss:
     stopping *= 1.0 + ion.level + ion.tilt * np.log(ion.birth_keV / energy)
     inverse = 1.0 / stopping
     path = np.concatenate([[0.0], np.cumsum(0.5 * np.diff(energy) * (inverse[1:] + inverse[:-1]))])
+    cube = inverse**3
+    carried = np.concatenate([[0.0], np.cumsum(0.5 * np.diff(energy) * (cube[1:] + cube[:-1]))])
     content = count_atoms(formula)
     z = sum(n * atomic_number(e) for e, n in content.items())
     a = sum(n * atomic_mass(e) for e, n in content.items())
-    return Loss(energy, stopping, path, 0.1569 * ion.charge**2 * (z / a))
+    return Loss(energy, stopping, path, 0.1569 * ion.charge**2 * (z / a), carried)
