@@ -205,13 +205,15 @@ class Session(param.Parameterized):
         return any(draft.get(part) for part in ("propose", "components", "depth"))
 
     def candidates(self) -> list[str]:
-        """Return ids of the library's species with lines for the open technique."""
+        """Return ids of the library's species with lines for the open technique and nucleus."""
         if self.technique is None:
             return []
         library = references.load()
         name = self.technique.name
-        ids = [s.id for s in library.species.values() if any(x.technique == name for x in s.lines)]
-        return ids or list(library.species)
+        lines = library.lines(name)
+        nucleus = self.spectrum.attrs.get("nucleus")
+        lines = tuple(x for x in lines if x.transition == nucleus) or lines
+        return sorted({x.species for x in lines}) or list(library.species)
 
     def propose(self, species: Sequence[str], settings: Mapping[str, Any]) -> None:
         """Propose components for species."""
