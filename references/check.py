@@ -21,13 +21,16 @@ DENSITY_TOLERANCE = 2e-3
 _AVOGADRO = 0.602214076  # formula units per mol in 1e24: g/cm3 from cubic angstrom
 
 _UNITS = {"xps": "eV", "nmr": "ppm", "raman": "1/cm"}
-_PLAUSIBLE = {"xps": (0.0, 1500.0), "nmr": (-8000.0, 8000.0), "raman": (10.0, 4200.0)}
+_PLAUSIBLE = {"xps": (0.0, 12000.0), "nmr": (-8000.0, 8000.0), "raman": (10.0, 4200.0)}
 _RATIO = {"s": 0.0, "p": 1.0 / 2.0, "d": 2.0 / 3.0, "f": 3.0 / 4.0}
 _RSF_ANCHORS = {"C 1s": 1.0, "F 1s": 4.43, "S 2p": 1.677}
 """Scofield's cross sections at 1486.6 eV over C 1s; tables on another scale miss these."""
 
 
 _DOI = re.compile(r"10\.\d{4,9}/[^\s]+")
+_LASER = re.compile(r"any laser line|\b\d+(\.\d+)? ?nm\b")
+_MOST_ATOMS = 3000
+"""A larger cell is no phase of a cell's interphase: its distances are not computed."""
 _SHAPES = (
     "gaussian", "lorentzian", "pseudo_voigt", "gl_product", "voigt", "doniach_sunjic",
     "doniach_sunjic_gaussian", "la", "la_gaussian", "lf", "split_pseudo_voigt",
@@ -86,6 +89,10 @@ def _names(library: Library) -> Iterator[Problem]:
     """One name finds one species, one structure id one structure."""
     owners: dict[str, str] = {}
     for one in library.species.values():
+        for alias, times in Counter(one.aliases).items():
+            if times > 1 or not alias.strip():
+                told = f"{alias!r} stands {times} times" if alias.strip() else "an empty name"
+                yield Problem(one.id, "aliases", told)
         for name in {n.casefold() for n in (one.id, *one.aliases)}:
             other = owners.setdefault(name, one.id)
             if other != one.id:
@@ -136,6 +143,12 @@ def _species(one: Species, library: Library) -> Iterator[Problem]:
     except ValueError as error:
         yield Problem(one.id, "formula", str(error))
         return
+    if not one.id.isascii():
+        yield Problem(
+            one.id, "id", "letters of other alphabets: file systems write them differently"
+        )
+    if one.density is not None and one.density <= 0.0:
+        yield Problem(one.id, "density", f"{one.density:g} g/cm3 is not positive")
     unknown = [e for e in content if not _is_element(e)]
     if unknown:
         yield Problem(one.id, "formula", f"{one.formula!r}: no element {', '.join(unknown)}")
@@ -189,12 +202,16 @@ def _line(line: Line, content: object, library: Library) -> Iterator[str]:
         yield f"label {line.label!r} is not an identifier"
     if line.technique in ("xps", "nmr") and not line.reference.strip():
         yield f"no {'charge' if line.technique == 'xps' else 'shift'} reference"
-    if line.technique == "raman" and not line.condition.strip():
+    if line.technique == "raman" and not _LASER.search(line.condition):
         yield "no condition: say the laser line ('532 nm'), or 'any laser line'"
     if line.technique == "xps" and line.transition not in library.core_levels:
         yield f"core level {line.transition!r} is not in core_levels.yaml"
     if line.technique == "nmr" and line.transition not in library.nuclei:
         yield f"nucleus {line.transition!r} is not in nuclei.yaml"
+    nucleus = library.nuclei.get(line.transition)
+    coupled = line.cq_MHz is not None or line.eta_q is not None
+    if coupled and (line.technique != "nmr" or (nucleus is not None and nucleus.spin < 1.0)):
+        yield "a quadrupolar coupling, which only a nucleus of spin above 1/2 has"
     element = _element(line)
     if element and isinstance(content, dict) and element not in content:
         yield f"the formula holds no {element}"
@@ -222,7 +239,7 @@ def _shape(line: Line) -> Iterator[str]:
             yield f"{name} {value:g} is not positive"
     least, most = line.fwhm_low, line.fwhm_high
     if least is not None and most is not None and not least <= (line.fwhm or least) <= most:
-        yield "fwhm is not within its range"
+        yield f"fwhm {line.fwhm or least:g} is not within {least:g} to {most:g}"
     if (line.relative_intensity or 0.0) > 1.0:
         yield f"relative_intensity {line.relative_intensity:g} is above 1, the strongest band"
     for name in ("mixing", "asymmetry", "eta", "eta_q"):
@@ -239,6 +256,8 @@ def _separation(one: Species, part: Separation, library: Library) -> Iterator[st
     """Compare a difference with its range and with the positions it is between."""
     if not part.source.strip():
         yield "no source"
+    if part.doi and not _DOI.fullmatch(part.doi):
+        yield f"doi {part.doi!r} is malformed: write it as 10.1021/cm546 (no URL, no 'doi:')"
     if not part.low <= part.value <= part.high:
         yield f"value {part.value:g} is not within {part.low:g} to {part.high:g}"
     if part.kind != "line":
@@ -259,13 +278,15 @@ def _separation(one: Species, part: Separation, library: Library) -> Iterator[st
         yield f"the line it is measured {'from' if ends[0] else 'to'} is not in the library"
         return
     upper, lower = ends[0][0], ends[1][0]
+    if upper is lower:
+        yield "a line measured from itself"
     if not upper.low - lower.high <= part.value <= upper.high - lower.low:
         yield f"{part.value:g} does not fit the positions {upper.value:g} and {lower.value:g}"
 
 
 def _element(line: Line) -> str:
     if line.technique == "xps":
-        return line.transition.split()[0]
+        return line.transition.partition(" ")[0]
     if line.technique == "nmr":
         return line.transition.lstrip("0123456789")
     return ""
@@ -336,13 +357,28 @@ def _structure(one: Species, data: StructureData) -> Iterator[Problem]:
     if not all(map(_is_element, wanted)):
         yield Problem(one.id, where, f"{data.formula!r} names what is no element")
         return
+    strange = {e for site in data.sites for e in site.elements if not _is_element(e)}
+    if strange:
+        yield Problem(one.id, where, f"a site holds {', '.join(sorted(strange))}: no element")
+        return
+    if any(n <= 0.0 for site in data.sites for n in (*site.elements.values(), len(site.elements))):
+        yield Problem(one.id, where, "a site that holds nothing, or less")
+        return
     if data.sites:
-        from .diffraction import build
+        from .diffraction import build, space_group
 
         try:
             built = build(data)
         except Exception as error:
             yield Problem(one.id, where, f"cannot be built ({error})")
+            return
+        number = space_group(data.space_group).int_number
+        if number != data.number:
+            yield Problem(
+                one.id, where, f"{data.space_group} is space group {number}, not {data.number}"
+            )
+        if len(built) > _MOST_ATOMS:
+            yield Problem(one.id, where, f"{len(built)} sites in the cell, more than {_MOST_ATOMS}")
             return
         content = built.composition
         amounts = {str(e): float(content[e]) for e in content.elements}

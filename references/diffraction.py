@@ -20,6 +20,7 @@ from .model import Species, StructureData
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+    from pymatgen.symmetry.groups import SpaceGroup
 
 Radiation = Literal["xray", "neutron"]
 Array = np.ndarray[Any, Any]
@@ -92,10 +93,19 @@ def _with_atoms(data: StructureData, species: Species) -> StructureData:
     return data
 
 
+@cache
+def space_group(symbol: str) -> SpaceGroup:
+    """Return a space group by symbol; kept, as pymatgen forgets one that nobody holds (0.2 s)."""
+    from pymatgen.symmetry.groups import SpaceGroup
+
+    return SpaceGroup(symbol)
+
+
 def build(data: StructureData, cell: Cell | None = None) -> Structure:
     """Build the pymatgen structure, with other lattice parameters if given."""
     from pymatgen.core import Lattice, Structure
 
+    space_group(data.space_group)
     told = asdict(cell) if cell else {}
     values = [told.get(k) or getattr(data, k) for k in ("a", "b", "c", "alpha", "beta", "gamma")]
     return Structure.from_spacegroup(

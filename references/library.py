@@ -21,6 +21,7 @@ from .model import CoreLevel, Line, Nucleus, Species
 
 ENVIRONMENT = "INTERPHASE_LIBRARY"
 MAX_FILE_BYTES = 4 * 1024**2
+MAX_EXPORT_BYTES = 64 * 1024**2
 _HERE = Path(__file__).parent
 _GENERAL = ("core_levels.yaml", "nuclei.yaml")
 _FORMAT = 1
@@ -182,7 +183,7 @@ def load(folder: Path | str | None = None) -> Library:
     base = _bundled()
     if not told:
         return base
-    own = Path(told)
+    own = Path(told).resolve()
     if not own.exists():
         raise LibraryError(f"{own.name}: no such folder of species; check {ENVIRONMENT}")
     return _merged(own, _stamp(own))
@@ -211,7 +212,7 @@ def _merged(own: Path, stamp: tuple[Any, ...]) -> Library:
     if own.is_file():
         added = read_export(own)
     else:
-        files = sorted(own.glob("*.yaml"))
+        files = _own_files(own)
         added = Library(
             _species(f for f in files if f.name not in _GENERAL),
             {c.name: c for f in files if f.name == _GENERAL[0] for c in _list(f, CoreLevel)},
@@ -224,6 +225,20 @@ def _merged(own: Path, stamp: tuple[Any, ...]) -> Library:
         {**base.nuclei, **added.nuclei},
         replaced,
     )
+
+
+def _own_files(own: Path) -> list[Path]:
+    """Return the species files of a user's folder; none may lie elsewhere or be overlooked."""
+    try:
+        names = sorted(own.iterdir())
+    except OSError as error:
+        raise LibraryError(f"{own.name}: cannot be listed ({error.strerror})") from None
+    for file in names:
+        if file.suffix.lower() in (".yml", ".yaml") and file.suffix != ".yaml":
+            raise LibraryError(f"{file.name}: name it {file.stem}.yaml, or it is not read")
+        if file.suffix == ".yaml" and file.is_symlink() and file.resolve().parent != own:
+            raise LibraryError(f"{file.name}: a link to outside of the folder; copy the file")
+    return [file for file in names if file.suffix == ".yaml"]
 
 
 def _stamp(own: Path) -> tuple[Any, ...]:
@@ -240,14 +255,23 @@ def read_export(path: Path) -> Library:
         If the file is not such an export.
     """
     try:
+        if path.stat().st_size > MAX_EXPORT_BYTES:
+            raise LibraryError(f"{path.name}: larger than {MAX_EXPORT_BYTES} bytes")
         data = json.loads(path.read_text("utf-8"))
         if data["format"] != _FORMAT:
             raise LibraryError(f"{path.name}: format {data['format']!r}, not {_FORMAT}")
-        return _from_plain(data)
+        library = _from_plain(data)
     except ValidationError as error:
         raise LibraryError(f"{path.name}: {_first(error)}") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LibraryError(f"{path.name}: not an exported library ({error})") from None
+    named = [(key, one.id) for key, one in library.species.items()]
+    named += [(key, one.name) for key, one in library.core_levels.items()]
+    named += [(key, one.name) for key, one in library.nuclei.items()]
+    for key, name in named:
+        if key != name:
+            raise LibraryError(f"{path.name}: the entry {key!r} calls itself {name!r}")
+    return library
 
 
 def _from_plain(data: Mapping[str, Any]) -> Library:
@@ -267,10 +291,13 @@ def _species(files: Iterable[Path]) -> dict[str, Species]:
         for line in data.get("lines") or ():
             if isinstance(line, dict):
                 line.setdefault("species", data.get("id"))
+        told = _truth(data)
+        if told:
+            raise LibraryError(f"{file.name}: {told}")
         try:
             one = Species.model_validate(data)
         except ValidationError as error:
-            raise LibraryError(f"{file.name}: {_first(error)}") from None
+            raise LibraryError(f"{file.name}: {_first(error, data)}") from None
         if one.id != file.stem:
             raise LibraryError(f"{file.name}: id {one.id!r} must be the file's name")
         found[one.id] = one
@@ -300,8 +327,25 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
         return found
 
 
+def _truth(data: Any) -> str:
+    """Say where YAML made true or false of ``yes``, ``no``, ``on`` or ``off``, if anywhere."""
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = [("", data)]
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, bool):
+            return f"{where}: yes, no, on, off, true and false are no values here; quote a text"
+        if isinstance(value, dict | list) and id(value) not in seen:
+            seen.add(id(value))  # an anchor may stand in many places
+            parts = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [(f"{where}.{key}".lstrip("."), part) for key, part in parts]
+    return ""
+
+
 def _yaml(file: Path) -> Any:
     try:
+        if not file.is_file():
+            raise LibraryError("not a file")
         if file.stat().st_size > MAX_FILE_BYTES:
             raise LibraryError(f"larger than {MAX_FILE_BYTES} bytes")
         return yaml.load(file.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
@@ -309,18 +353,36 @@ def _yaml(file: Path) -> Any:
         raise LibraryError(f"{file.name}: {error}") from None
     except OSError as error:
         raise LibraryError(f"{file.name}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise LibraryError(f"{file.name}: not UTF-8 text (byte {error.start})") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise LibraryError(f"{file.name}{line}: not YAML") from None
+        why = str(getattr(error, "problem", None) or "").split("\n")[0][:120]
+        raise LibraryError(f"{file.name}{line}: not YAML{why and f' ({why})'}") from None
 
 
-def _first(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(p) for p in problem["loc"])
+def _first(error: ValidationError, data: Any = None) -> str:
+    """Say the first problem in one line: where, in a reader's terms, what, and how many more."""
+    problems = error.errors(include_url=False, include_input=False)
+    problem = problems[0]
+    place = list(problem["loc"])
+    where = ".".join(str(p) for p in place)
+    if isinstance(data, dict) and len(place) > 1 and isinstance(place[1], int):
+        item = data[place[0]][place[1]]
+        named = (
+            [item.get(k) for k in ("technique", "transition", "label", "id")]
+            if isinstance(item, dict)
+            else []
+        )
+        told = " ".join(n for n in named if isinstance(n, str) and n)
+        where = f"{str(place[0]).removesuffix('s')} {place[1] + 1}" + (told and f" ({told})")
+        where = ", ".join([where, ".".join(str(p) for p in place[2:])]).removesuffix(", ")
+    what = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown key"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+        what = "unknown key"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{where}: {what}{more}"
 
 
 def _key(files: Iterable[Path]) -> str:

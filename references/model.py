@@ -207,10 +207,10 @@ class StructureData(_Model):
     a: float = Field(gt=0)
     b: float = Field(gt=0)
     c: float = Field(gt=0)
-    alpha: float = 90.0
-    beta: float = 90.0
-    gamma: float = 90.0
-    sites: tuple[Site, ...] = ()
+    alpha: float = Field(default=90.0, gt=0, lt=180)
+    beta: float = Field(default=90.0, gt=0, lt=180)
+    gamma: float = Field(default=90.0, gt=0, lt=180)
+    sites: tuple[Site, ...] = Field(default=(), max_length=1000)
     formula_units: float | None = Field(default=None, gt=0)
     source: str = Field(min_length=3)
     doi: str = ""

@@ -137,7 +137,7 @@ def test_a_right_entry_passes():
         ({"lines": [Line(**LINE), Line(**LINE)]}, "2 lines are labelled"),
         ({"line": {"fwhm": -1.2}}, "fwhm -1.2 is not positive"),
         ({"line": {"fwhm": 1.0, "fwhm_low": -0.5, "fwhm_high": 2.0}}, "fwhm_low -0.5 is not pos"),
-        ({"line": {"fwhm": 3.0, "fwhm_low": 0.5, "fwhm_high": 2.0}}, "fwhm is not within"),
+        ({"line": {"fwhm": 3.0, "fwhm_low": 0.5, "fwhm_high": 2.0}}, "fwhm 3 is not within 0.5"),
         ({"line": {"count": -1.0}}, "count -1 is not positive"),
         ({"line": {"asymmetry": 1.5}}, "asymmetry 1.5 is not between 0 and 1"),
         ({"line": {"shape": "pseudovoigt"}}, "did you mean 'pseudo_voigt'?"),
@@ -170,13 +170,13 @@ def test_a_shape_that_check_knows_can_be_computed():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"unit": "nm"}, "lines.0.unit"),
-        ({"confidence": "sure"}, "lines.0.confidence"),
-        ({"technique": "ftir"}, "lines.0.technique"),
-        ({"vlaue": 3.0}, "lines.0.vlaue: unknown key"),
-        ({"low": None}, "lines.0.low"),
-        ({"value": "161,6"}, "lines.0.value"),
-        ({"value": float("nan")}, "lines.0.value"),
+        ({"unit": "nm"}, "line 1 (xps S 2p), unit"),
+        ({"confidence": "sure"}, "line 1 (xps S 2p), confidence"),
+        ({"technique": "ftir"}, "line 1 (ftir S 2p), technique"),
+        ({"vlaue": 3.0}, "line 1 (xps S 2p), vlaue: unknown key"),
+        ({"low": None}, "line 1 (xps S 2p), low"),
+        ({"value": "161,6"}, "line 1 (xps S 2p), value"),
+        ({"value": float("nan")}, "line 1 (xps S 2p), value"),
     ],
 )
 def test_what_the_schema_refuses_is_told_in_one_line(tmp_path, change, says):
