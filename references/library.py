@@ -40,7 +40,7 @@ class Library:
     nuclei : mapping of str to Nucleus
         By name, ``"31P"``.
     replaced : tuple of str
-        Ids that a user's library replaced.
+        Ids that a user's library replaced by something else.
     """
 
     species: Mapping[str, Species]
@@ -218,7 +218,8 @@ def _merged(own: Path, stamp: tuple[Any, ...]) -> Library:
             {c.name: c for f in files if f.name == _GENERAL[0] for c in _list(f, CoreLevel)},
             {n.name: n for f in files if f.name == _GENERAL[1] for n in _list(f, Nucleus)},
         )
-    replaced = tuple(sorted(set(added.species) & set(base.species)))
+    both = set(added.species) & set(base.species)
+    replaced = tuple(sorted(i for i in both if added.species[i] != base.species[i]))
     return Library(
         {**base.species, **added.species},
         {**base.core_levels, **added.core_levels},

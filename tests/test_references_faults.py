@@ -214,3 +214,12 @@ def test_lines_of_hard_x_rays_are_no_fault(tmp_path):
     library = references.load(tmp_path)
     problems = check(references.Library({"Li2Se": library["Li2Se"]}, library.core_levels, {}))
     assert not any("outside" in str(problem) for problem in problems)
+
+
+def test_an_export_read_back_replaces_nothing_until_it_differs(tmp_path):
+    path = references.load().export(tmp_path / "library.json")
+    assert references.load(path).replaced == ()
+    plain = json.loads(path.read_text())
+    plain["species"]["LiCl"]["note"] = "mine"
+    path.write_text(json.dumps(plain))
+    assert references.load(path).replaced == ("LiCl",)
