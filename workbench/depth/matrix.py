@@ -25,6 +25,7 @@ class Grid:
     """Depth cells: layer, bounds below its front, bounds below the surface (ug/cm2), nm.
 
     ``growing`` is the one cell of a layer that grows (its width is the most it can get), or -1.
+    ``stiffness`` weighs the penalty of each second difference (`depth.local`); None: all alike.
     """
 
     layer: npt.NDArray[np.int64]
@@ -33,6 +34,7 @@ class Grid:
     start: Array
     nm: Array
     growing: int = -1
+    stiffness: Array | None = None
 
     @property
     def width(self) -> Array:
@@ -314,17 +316,35 @@ def system(task: Task, cells: Array, unit: float | None = None) -> System:
     return System(y, fixed, seen, columns, penalty, rank, unit)
 
 
-def _penalty(grid: Grid) -> tuple[Array, int]:
-    """Integral of the squared second derivative over depth from 0 to 1, layer by layer."""
+def second_differences(grid: Grid) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return the rows of the penalty, second derivatives over depth from 0 to 1, and their layers.
+
+    Parameters
+    ----------
+    grid : Grid
+
+    Returns
+    -------
+    rows : ndarray, shape (rows, cells)
+        Scaled so that the sum of squares is the integral.
+    layer : ndarray of int
+    """
     k = grid.width.size
     free = np.arange(k) != grid.growing
     whole = float(grid.width[free].sum())
-    rows = []
+    rows, layer = [], []
     for i in range(k - 2):
         if grid.layer[i] == grid.layer[i + 2]:
             h = float(grid.width[i + 1]) / whole
             row = np.zeros(k)
             row[i : i + 3] = np.array([1.0, -2.0, 1.0]) / h**1.5
             rows.append(row)
-    d = np.array(rows).reshape(-1, k)
-    return d.T @ d, d.shape[0]
+            layer.append(int(grid.layer[i]))
+    return np.array(rows).reshape(-1, k), np.array(layer, dtype=np.int64)
+
+
+def _penalty(grid: Grid) -> tuple[Array, int]:
+    """Integral of the squared second derivative over depth from 0 to 1, layer by layer."""
+    d, _ = second_differences(grid)
+    stiff = np.ones(d.shape[0]) if grid.stiffness is None else grid.stiffness
+    return d.T @ (stiff[:, None] * d), d.shape[0]

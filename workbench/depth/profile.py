@@ -28,6 +28,7 @@ from .drift import errors as shift_errors
 from .drift import inverted as drifting
 from .growth import inverted
 from .joint import Rule, joint
+from .local import LESS, roughness
 from .matrix import System, Task
 from .sample import sample
 from .solve import Choice, Solution, choose, solve
@@ -48,6 +49,7 @@ BANDS = (
 )
 
 _MOST = 200
+_LOOKED_AT = 48
 _DRAWS, _BURN, _SEED = 200, 30, 20120
 
 
@@ -89,6 +91,8 @@ def depth_profile(
         returned; or ``"naive"``: each channel turned into a depth, for comparison only.
     weight : float or str
         Of the penalty, one for the series: a number, or how to choose it (`depth_solve.choose`).
+        ``"evidence"`` also finds how rough the series is at each depth, and takes a third of the
+        most probable weight (`depth.local`): bands then hold what they should.
     cells : int
         Depth cells over the layers that may hold lithium, 8 to 200.
     background : str
@@ -227,12 +231,15 @@ def _regularised(
     move_error = finder.parabola()[1] if finder and shift_keV == "fit" else 0.0
     shifts = np.full(task.counts.shape[0], move)
     each = shift_keV == "each"
+    chosen = weight
+    if weight == "evidence":
+        task, chosen = _local(task, move)
     if each:
         solved, made, shifts = drifting(
-            task, weight, shifts, keep=time is not None or method == "posterior"
+            task, chosen, shifts, keep=time is not None or method == "posterior"
         )
     else:
-        solved, made = _inverted(task, weight, move)
+        solved, made = _inverted(task, chosen, move)
     if time is None:
         out = read(solved, made, task.grid)
     else:
@@ -280,6 +287,13 @@ def _regularised(
         out["systematic"] = again(task.kinds, there, "srim_95") - base
         out["total_systematic"] = out["systematic"] @ task.grid.width
     return out
+
+
+def _local(task: Task, move: float) -> tuple[Task, float]:
+    """Let the series say how rough it is at each depth; return the weight that goes with it."""
+    pick = np.unique(np.linspace(0, task.counts.shape[0] - 1, _LOOKED_AT).round().astype(int))
+    s, made = _inverted(matrix.part(task, pick), "evidence", move)
+    return replace(task, grid=roughness(s, made, task.grid)), s.weight / LESS
 
 
 def _inverted(
