@@ -223,3 +223,32 @@ def test_an_export_read_back_replaces_nothing_until_it_differs(tmp_path):
     plain["species"]["LiCl"]["note"] = "mine"
     path.write_text(json.dumps(plain))
     assert references.load(path).replaced == ("LiCl",)
+
+
+def test_what_the_command_line_shows_is_a_file_that_can_be_read(tmp_path, capsys):
+    from workbench.cli import main
+
+    for name in ("Li2S", "Li6PS5Cl", "MnS"):
+        assert main(["species", "show", name]) == 0
+        (tmp_path / f"{name}.yaml").write_text(capsys.readouterr().out)
+    library = references.load(tmp_path)
+    assert library.hash == references.load().hash
+    assert library.replaced == ()
+
+
+def test_core_levels_and_nuclei_are_shown_too(capsys):
+    from workbench.cli import main
+
+    assert main(["species", "show", "S 2p"]) == 0
+    assert "splitting: 1.1" in capsys.readouterr().out
+    assert main(["species", "show", "31P"]) == 0
+    assert "spin: 0.5" in capsys.readouterr().out
+
+
+def test_the_list_says_where_a_species_is_seen(capsys):
+    from workbench.cli import main
+
+    assert main(["species", "--json", "list"]) == 0
+    seen = {row["id"]: row["techniques"] for row in json.loads(capsys.readouterr().out)}
+    assert seen["Li2S"] == "diffraction,nmr,raman,xps"
+    assert all(seen.values())

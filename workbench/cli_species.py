@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from .errors import UsageError
+
+if TYPE_CHECKING:
+    from references.model import Species
 
 
 def species(args: argparse.Namespace) -> int:
@@ -19,13 +23,17 @@ def species(args: argparse.Namespace) -> int:
         print(f"your own replace the bundled: {', '.join(library.replaced)}", file=sys.stderr)
     if args.what == "show":
         if not args.id:
-            raise UsageError("species show: name a species, for example Li2S")
-        data = library[args.id].model_dump(mode="json", exclude_none=True)
+            raise UsageError("species show: name a species, for example Li2S, S 2p or 31P")
+        general = library.core_levels.get(args.id) or library.nuclei.get(args.id)
+        entry = general or library[args.id]
         if args.json:
-            print_json(data)
+            print_json(entry.model_dump(mode="json", exclude_none=True))
         else:
             import yaml
 
+            data = entry.model_dump(mode="json", exclude_defaults=True)
+            for line in data.get("lines", ()):
+                del line["species"]  # its file has the id once
             print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
         return 0
     if args.what == "check":
@@ -39,16 +47,19 @@ def species(args: argparse.Namespace) -> int:
                 print(problem, file=sys.stderr)
             print(f"{len(library.species)} species, {len(problems)} problems")
         return 1 if problems else 0
-    rows = [
-        [s.id, s.formula, s.role, ",".join(sorted({line.technique for line in s.lines}))]
-        for s in library.species.values()
-    ]
+    rows = [[s.id, s.formula, s.role, ",".join(_seen_in(s))] for s in library.species.values()]
     if args.json:
         keys = ("id", "formula", "role", "techniques")
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
     else:
-        print_table(rows, ["id", "formula", "role", "lines in"])
+        print_table(rows, ["id", "formula", "role", "seen in"])
     return 0
+
+
+def _seen_in(one: Species) -> list[str]:
+    """Techniques that a species has lines in, or atoms for."""
+    pattern = {"diffraction"} if any(data.sites for data in one.structures) else set()
+    return sorted({line.technique for line in one.lines} | pattern)
 
 
 def identify_species(args: argparse.Namespace) -> int:
