@@ -226,10 +226,19 @@ class Session(param.Parameterized):
             self._propose({**draft, "propose": proposal})
             self._say(f"{len(self.components)} components proposed")
 
-    def suggest(self, elements: str) -> Identification | None:
-        """Rank the species that the spectrum shows; None where that fails."""
+    def suggest(self, elements: str, precursors: str = "") -> Identification | None:
+        """Rank the species that the spectrum shows; None where that fails.
+
+        Parameters
+        ----------
+        elements : str
+            In the sample, ``"Li P S Cl"``; empty: any.
+        precursors : str
+            Ids of what was put in, with commas between; their products are expected.
+        """
+        known = [name.strip() for name in precursors.split(",") if name.strip()]
         with self._guarded():
-            found = wb.identify(self.prepared, elements=elements or None)
+            found = wb.identify(self.prepared, elements=elements or None, precursors=known)
             left = " Something stays unexplained." if found.flagged else ""
             self._say(f"{', '.join(found.species) or 'nothing'} found.{left}")
             return found

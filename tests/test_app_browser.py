@@ -132,7 +132,8 @@ def test_file_species_fit_map_export_and_the_command_line_agrees(page, folder, t
 def test_species_are_suggested_from_the_spectrum(page):
     open_file(page, "s2p.nc")
     go(page, "Species")
-    page.get_by_placeholder("Li P S Cl").fill("Li P S Cl")
+    page.get_by_placeholder("Li P S Cl", exact=True).fill("Li P S Cl")
+    page.get_by_placeholder("Li6PS5Cl, Li").fill("Li6PS5Cl, Li")
     page.locator(".suggest button").click()
     page.locator(".suggestion").get_by_text("Li2S: certain").wait_for()
     chosen = page.locator(".species .choices__list--multiple")

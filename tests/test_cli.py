@@ -137,10 +137,15 @@ def test_identify_ranks_species_with_limits_of_the_absent(capsys, s2p):
     told = json.loads(out)
     assert status == 0
     found = {f["species"]: f for f in told["findings"]}
-    assert found["Li2S"]["verdict"] == found["Li6PS5Cl"]["verdict"] == "certain"
+    assert found["Li2S"]["verdict"] == found["Li6PS5Cl"]["verdict"] == "likely"
+    assert found["Li2S"]["positional"]
     assert found["S8"]["verdict"] == "absent"
     assert 0 < found["S8"]["limit"] < 0.01
     assert told["unexplained"] == []
+    status, out, _ = run(
+        capsys, "identify", s2p, "--elements", "Li P S Cl", "--precursors", "Li6PS5Cl,Li"
+    )
+    assert "Li2S: certain" in out
     status, out, _ = run(capsys, "identify", s2p, "--candidates", "Li2S,S8")
     assert status == 2
     assert "Unexplained in spectrum 1: a peak" in out

@@ -31,6 +31,29 @@ def test_products_of_argyrodite_are_found_and_nothing_else():
     assert "Li2S: certain" in found.report()
 
 
+def test_positions_alone_are_not_certain_but_expected_products_are():
+    """S 2p is crowded: another species, not in the library, could lie where Li2S does."""
+    open_world = wb.identify(at("S 2p", 1), elements="Li P S Cl")
+    assert set(open_world.species) == {"Li6PS5Cl", "Li2S"}
+    assert open_world["Li2S"].verdict == "likely"
+    assert open_world["Li2S"].probability > 0.99
+    assert open_world["Li2S"].positional
+    assert "do not rule out a species that the library does not hold" in open_world.report()
+    told = wb.identify(at("S 2p", 1), elements="Li P S Cl", precursors=["Li6PS5Cl"])
+    assert told["Li2S"].verdict == "certain"
+    assert not told["Li2S"].positional
+
+
+def test_several_bands_are_a_fingerprint_and_one_is_not():
+    history = xr.Dataset(
+        {"amount": (("time", "species"), [[500.0, 500.0]] * 2, {"units": "nmol/cm2"})},
+        coords={"time": ("time", [0.0, 3600.0], {"units": "s"}), "species": ["S8", "Li2S"]},
+    )
+    ds = wb.simulate("raman", history, settings={"size": 2, "counts": 3000.0}, seed=4)
+    found = wb.identify(ds.drop_vars("truth"), elements="Li P S Cl")
+    assert (found["S8"].verdict, found["Li2S"].verdict) == ("certain", "likely")
+
+
 def test_free_sulfide_of_pristine_argyrodite_is_not_called_li2s():
     # Li6PS5Cl alone has a line where Li2S lies: a fifth of its sulfur.
     history = wb.plating().isel(time=slice(0, 2))

@@ -32,20 +32,25 @@ def view(session: Session) -> pn.viewable.Viewable:
         go = pn.widgets.Button(name="Propose", button_type="primary", css_classes=["propose"])
         go.on_click(lambda _: session.propose(species.value, form.values()))
         elements = pn.widgets.TextInput(
-            name="elements in the sample", placeholder="Li P S Cl", width=260
+            name="elements in the sample", placeholder="Li P S Cl", width=130
+        )
+        known = pn.widgets.TextInput(
+            name="put together from", placeholder="Li6PS5Cl, Li", width=130
         )
         suggest = pn.widgets.Button(name="Suggest", css_classes=["suggest"], align="end")
         told = pn.pane.Str("", css_classes=["suggestion"], width=380, stylesheets=[_WRAPPED])
 
         def suggested(_: object) -> None:
-            found = session.suggest(elements.value)
+            found = session.suggest(elements.value, known.value)
             if found is not None:
                 species.value = [s for s in found.species if s in species.options]
                 told.object = found.report()
 
         suggest.on_click(suggested)
         settings = pn.Card(form.panel(), title="model settings", collapsed=True, width=380)
-        return pn.Column(pn.Row(elements, suggest), told, species, settings, go, _own(session))
+        return pn.Column(
+            pn.Row(elements, known, suggest), told, species, settings, go, _own(session)
+        )
 
     def table(components: Components | None) -> pn.viewable.Viewable:
         if components is None:

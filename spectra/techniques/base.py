@@ -106,6 +106,9 @@ class Technique:
         ``amount(time, species)`` in mol (relative) and cell channels along ``time``.
     statistic : str
         The statistic that fits its raw data: ``"poisson"`` for counts, ``"chi2"`` otherwise.
+    fingerprint : int or None
+        How many strong lines of its own tell a species from ones that the library does not hold
+        (0: its pattern always does; None: no number does, positions are too crowded).
     """
 
     name: str
@@ -119,6 +122,7 @@ class Technique:
     simulation: type[Settings] = NoSettings
     simulate: Callable[[xr.Dataset, Library, Any, np.random.Generator], xr.Dataset] | None = None
     statistic: str = "chi2"
+    fingerprint: int | None = None
 
 
 Array = npt.NDArray[np.float64]

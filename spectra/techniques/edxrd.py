@@ -180,4 +180,5 @@ TECHNIQUE = Technique(
     simulation=Simulation,
     simulate=simulate,
     statistic="poisson",
+    fingerprint=0,
 )

@@ -327,4 +327,5 @@ TECHNIQUE = Technique(
     quantify=quantify,
     simulation=Simulation,
     simulate=simulate,
+    fingerprint=1,
 )

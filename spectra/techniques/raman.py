@@ -260,4 +260,5 @@ TECHNIQUE = Technique(
     simulation=Simulation,
     simulate=simulate,
     statistic="poisson",
+    fingerprint=2,
 )

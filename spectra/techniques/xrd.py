@@ -200,4 +200,5 @@ TECHNIQUE = Technique(
     quantify=quantify,
     simulation=Simulation,
     simulate=simulate,
+    fingerprint=0,
 )

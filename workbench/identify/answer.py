@@ -19,7 +19,7 @@ class Finding:
     species : str
         Library id.
     verdict : str
-        ``"certain"`` (at least 99 to 1, no look-alike, and nothing left unexplained),
+        ``"certain"`` (at least 99 to 1, no look-alike, not `positional`, nothing left unexplained),
         ``"likely"``, ``"group"`` (it, or what its group names in its place), ``"possible"`` (less
         than 9 to 1),
         ``"alternative"`` (could stand in for a species found) or ``"absent"``.
@@ -36,6 +36,9 @@ class Finding:
         Species that explain the data as well in its place.
     alike : tuple of str
         Species that this one could be as papers differ on their positions.
+    positional : bool
+        It rests on positions that a species outside the library may share: too few strong lines
+        for a fingerprint, named neither as candidate nor expected from the precursors.
     units : str
         Of the amount; empty for shares.
     """
@@ -49,6 +52,7 @@ class Finding:
     limit: float
     group: tuple[str, ...]
     alike: tuple[str, ...]
+    positional: bool
     units: str
 
 
@@ -215,4 +219,6 @@ class Identification:
         if f.verdict == "possible":
             return f"{f.species}: possible (p = {f.probability:.3f}), {size}; limit {f.limit:.2g}."
         also = f"; by its position it could also be {' or '.join(f.alike)}" if f.alike else ""
+        if f.positional:
+            also += "; its lines do not rule out a species that the library does not hold"
         return f"{f.species}: {f.verdict} (p = {f.probability:.3f}), {size}{also}."

@@ -35,6 +35,8 @@ _DRAWS = 1000
 _BELOW = 3.0
 """Standard errors by which an area may lie below zero."""
 _MANY = 10
+_STRONG = 0.3
+"""Relative intensity from which a line counts as a feature of its species."""
 """Lines from which on the compiled engine fits."""
 _SETTINGS: dict[str, dict[str, Any]] = {
     # Cells refined on the spectrum would follow the lines of other phases where theirs is absent.
@@ -249,6 +251,14 @@ class View:
         ]
         nucleus = self.ds.attrs.get("nucleus")
         return tuple(i for i in inside if nucleus is None or i.transition == nucleus)
+
+    def unmistakable(self, species: str) -> bool:
+        """Whether its lines here tell a species from those that the library does not hold."""
+        needed = self.handler.fingerprint
+        if needed is None or not self.shows(species):
+            return False
+        strong = [i for i in self.lines(species) if (i.relative_intensity or 1.0) >= _STRONG]
+        return len(strong) >= needed
 
     def prepare(self, names: Sequence[str]) -> None:
         """Propose all candidates at once where their components do not lean on one another."""

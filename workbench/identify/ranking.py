@@ -75,7 +75,7 @@ def identify(
         V against Li+/Li: products that thermodynamics predicts of the precursors there are more
         probable beforehand.
     candidates : sequence of str, optional
-        Only these species.
+        Only these species: there are no others in the sample.
     library : references.Library, optional
         Another library than the default one.
     settings : mapping of str to mapping, optional
@@ -102,7 +102,9 @@ def identify(
     names = _candidates(views, library, elements, candidates)
     for view in views:
         view.prepare(names)
-    trials = Trials(views, _prior(names, precursors, potential, library))
+    odds = _prior(names, precursors, potential, library)
+    expected = {n for n in names if candidates is not None or odds[n] >= 0.0}
+    trials = Trials(views, odds)
     for species, hints in first_sets(views, names):
         for view, hint in zip(views, hints, strict=True):
             view.hint = dict(hint)
@@ -117,7 +119,8 @@ def identify(
         best, rival = _of_other_shape(trials, names, best)
     peaks, misfits = remains(views, best.fits)
     notes = notes_of(best, views) + (rival_of(best, rival) if rival else ())
-    findings = _findings(trials, best, names, explained=not (peaks or misfits or notes))
+    explained = not (peaks or misfits or notes)
+    findings = _findings(trials, best, names, expected, explained=explained)
     first = [next(k for k, v in enumerate(views) if v.source == s) for s in range(len(given))]
     return Identification(
         findings=tuple(sorted(findings, key=lambda f: (f.verdict == "absent", -f.probability))),
@@ -274,7 +277,7 @@ def _weighed(trials: Trials, best: Trial) -> _Weighed:
 
 
 def _findings(
-    trials: Trials, best: Trial, names: Sequence[str], *, explained: bool
+    trials: Trials, best: Trial, names: Sequence[str], expected: set[str], *, explained: bool
 ) -> list[Finding]:
     near = _weighed(trials, best)
     groups = {s: _group(s, best.species, near) for s in best.species}
@@ -289,21 +292,36 @@ def _findings(
             owners = tuple(sorted(s for s, group in groups.items() if name in group))
             limit, units = limits.get(name, (float("nan"), ""))
             nan = (float("nan"), float("nan"))
-            found.append(Finding(name, verdict, p, nan[0], nan[0], nan, limit, owners, (), units))
+            found.append(
+                Finding(name, verdict, p, nan[0], nan[0], nan, limit, owners, (), False, units)
+            )
             continue
         group = groups[name]
         amount, stderr, interval, units = _amount((name, *group), near)
         limit = _CURRIE * stderr
         p = near.probability((name, *group))
+        told = name in expected or any(view.unmistakable(name) for view in trials.views)
         if p < FOUND:
             verdict = "possible"
         elif group:
             verdict = "group"
         else:
-            certain = explained and p >= CERTAIN and not alike[name]
+            certain = explained and p >= CERTAIN and not alike[name] and told
             verdict = "certain" if certain else "likely"
         found.append(
-            Finding(name, verdict, p, amount, stderr, interval, limit, group, alike[name], units)
+            Finding(
+                name,
+                verdict,
+                p,
+                amount,
+                stderr,
+                interval,
+                limit,
+                group,
+                alike[name],
+                not told,
+                units,
+            )
         )
     return found
 
