@@ -40,3 +40,33 @@ def test_the_contract_notices_a_missing_main_line(library):
     with pytest.raises(AssertionError, match="Li2S"):
         species_contract.check_main_lines(wrong, changed)
     assert check(library, structures=False) == []
+
+
+@pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
+def test_what_vanishes_by_symmetry_vanishes_in_the_structure(library):
+    """No coupling, no anisotropy: only where every site of the nucleus has cubic symmetry."""
+    import spglib
+
+    from references.diffraction import build, structure_data
+
+    told = [
+        (one.id, line)
+        for one in library
+        for line in one.lines
+        if line.technique == "nmr" and (line.cq_MHz == 0.0 or line.zeta == 0.0)
+    ]
+    assert len(told) >= 10
+    for name, line in told:
+        built = build(structure_data(name, library))
+        kinds = [str(site.species) for site in built]
+        symmetry = spglib.get_symmetry_dataset(
+            (built.lattice.matrix, built.frac_coords, [kinds.index(kind) for kind in kinds])
+        )
+        element = line.transition.lstrip("0123456789")
+        sites = {
+            symbol.replace(".", "")
+            for symbol, kind in zip(symmetry.site_symmetry_symbols, kinds, strict=True)
+            if kind.startswith(element)
+        }
+        assert sites, name
+        assert sites <= {"23", "m-3", "432", "-43m", "m-3m"}, (name, line.transition, sites)
