@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .library import Library
-from .model import CoreLevel, Line, Separation, Species, StructureData, count_atoms
+from .model import CoreLevel, Line, Nucleus, Separation, Species, StructureData, count_atoms
 
 CLOSEST_ANGSTROM = 0.85
 """No two full sites of a structure lie nearer than this (O-H is 0.92)."""
@@ -73,11 +73,7 @@ def check(library: Library, *, structures: bool = True) -> list[Problem]:
     found += list(_names(library))
     found += list(_families(library))
     found += [p for level in library.core_levels.values() for p in _core_level(level)]
-    found += [
-        Problem(nucleus.name, "spin", f"{nucleus.spin:g} is no multiple of 1/2")
-        for nucleus in library.nuclei.values()
-        if (2.0 * nucleus.spin) % 1.0
-    ]
+    found += [p for nucleus in library.nuclei.values() for p in _nucleus(nucleus)]
     if structures:
         for one in library.species.values():
             for data in one.structures:
@@ -327,16 +323,38 @@ def _core_level(level: CoreLevel) -> Iterator[Problem]:
         )
     if level.splitting < 0.0:
         yield Problem(level.name, "splitting", f"{level.splitting:g} is negative")
-    if (level.splitting > 0.0) != (expected > 0.0):
+    elif (level.splitting > 0.0) != (expected > 0.0):
         yield Problem(level.name, "splitting", "p, d and f levels are split, s levels are not")
     if not all(source.strip() for source in level.sources):
         yield Problem(level.name, "sources", "no source")
     if not level.fwhm_low <= level.fwhm <= level.fwhm_high:
         yield Problem(level.name, "fwhm", "not within its range")
+    for name, factor in level.rsf.items():
+        if factor <= 0.0:
+            yield Problem(level.name, "rsf", f"{name} is {factor:g}, not positive")
+    if min(level.fwhm_low, level.lifetime_width or 1.0) <= 0.0:
+        yield Problem(level.name, "fwhm", "a width is not positive")
     anchor = _RSF_ANCHORS.get(level.name)
     value = level.rsf.get("scofield_1486.6")
     if anchor is not None and value is not None and abs(value / anchor - 1.0) > 0.01:
         yield Problem(level.name, "rsf", f"scofield_1486.6 is {value:g}, Scofield has {anchor:g}")
+
+
+def _nucleus(nucleus: Nucleus) -> Iterator[Problem]:
+    name = nucleus.name
+    element = name.lstrip("0123456789")
+    if element == name or not _is_element(element):
+        yield Problem(name, "name", "not a mass number and an element, like 31P")
+    if nucleus.spin <= 0.0 or (2.0 * nucleus.spin) % 1.0:
+        yield Problem(name, "spin", f"{nucleus.spin:g} is no multiple of 1/2")
+    if not 0.0 <= nucleus.abundance <= 100.0:
+        yield Problem(name, "abundance", f"{nucleus.abundance:g} is not between 0 and 100 percent")
+    if nucleus.gyromagnetic_ratio == 0.0:
+        yield Problem(name, "gyromagnetic_ratio", "zero")
+    if nucleus.spin == 0.5 and nucleus.quadrupole_moment:
+        yield Problem(name, "quadrupole_moment", "spin 1/2 has none")
+    if not all(source.strip() for source in nucleus.sources):
+        yield Problem(name, "sources", "no source")
 
 
 def _structure(one: Species, data: StructureData) -> Iterator[Problem]:

@@ -199,8 +199,8 @@ def _bundled() -> Library:
         return kept
     library = Library(
         _species(files),
-        {c.name: c for c in _list(general[0], CoreLevel)},
-        {n.name: n for n in _list(general[1], Nucleus)},
+        _named(general[0], CoreLevel),
+        _named(general[1], Nucleus),
     )
     _to_cache(key, library)
     return library
@@ -215,8 +215,8 @@ def _merged(own: Path, stamp: tuple[Any, ...]) -> Library:
         files = _own_files(own)
         added = Library(
             _species(f for f in files if f.name not in _GENERAL),
-            {c.name: c for f in files if f.name == _GENERAL[0] for c in _list(f, CoreLevel)},
-            {n.name: n for f in files if f.name == _GENERAL[1] for n in _list(f, Nucleus)},
+            _named(own / _GENERAL[0], CoreLevel) if own / _GENERAL[0] in files else {},
+            _named(own / _GENERAL[1], Nucleus) if own / _GENERAL[1] in files else {},
         )
     both = set(added.species) & set(base.species)
     replaced = tuple(sorted(i for i in both if added.species[i] != base.species[i]))
@@ -305,11 +305,25 @@ def _species(files: Iterable[Path]) -> dict[str, Species]:
     return found
 
 
-def _list(file: Path, model: type[Any]) -> list[Any]:
+def _named(file: Path, model: type[Any]) -> dict[str, Any]:
+    """Read a list of entries that each have a name of their own."""
+    data = _yaml(file)
+    if not isinstance(data, list):
+        raise LibraryError(f"{file.name}: expected a list ('- name: ...')")
+    told = _truth(data)
+    if told:
+        raise LibraryError(f"{file.name}: {told}")
     try:
-        return TypeAdapter(list[model]).validate_python(_yaml(file))  # type: ignore[valid-type]
+        entries: list[Any] = TypeAdapter(
+            list[model]  # type: ignore[valid-type]
+        ).validate_python(data)
     except ValidationError as error:
-        raise LibraryError(f"{file.name}: {_first(error)}") from None
+        raise LibraryError(f"{file.name}: {_first(error, data)}") from None
+    found: dict[str, Any] = {}
+    for entry in entries:
+        if found.setdefault(entry.name, entry) is not entry:
+            raise LibraryError(f"{file.name}: {entry.name!r} stands twice")
+    return found
 
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -366,24 +380,30 @@ def _yaml(file: Path) -> Any:
 def _first(error: ValidationError, data: Any = None) -> str:
     """Say the first problem in one line: where, in a reader's terms, what, and how many more."""
     problems = error.errors(include_url=False, include_input=False)
-    problem = problems[0]
-    place = list(problem["loc"])
-    where = ".".join(str(p) for p in place)
-    if isinstance(data, dict) and len(place) > 1 and isinstance(place[1], int):
-        item = data[place[0]][place[1]]
-        named = (
-            [item.get(k) for k in ("technique", "transition", "label", "id")]
-            if isinstance(item, dict)
-            else []
-        )
-        told = " ".join(n for n in named if isinstance(n, str) and n)
-        where = f"{str(place[0]).removesuffix('s')} {place[1] + 1}" + (told and f" ({told})")
-        where = ", ".join([where, ".".join(str(p) for p in place[2:])]).removesuffix(", ")
+    # A misspelt key is the cause where it is also missed.
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     what = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         what = "unknown key"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{where}: {what}{more}"
+    return f"{_place(list(problem['loc']), data)}: {what}{more}"
+
+
+def _place(path: list[int | str], data: Any) -> str:
+    """Name a place of a file: ``line 1 (xps Li 1s), unit`` for ``lines.0.unit``."""
+    if isinstance(data, list):
+        path, data = ["entries", *path], {"entries": data}
+    if not (isinstance(data, dict) and len(path) > 1 and isinstance(path[1], int)):
+        return ".".join(str(part) for part in path)
+    group, number = str(path[0]), path[1]
+    item = data[group][number]
+    keys = ("technique", "transition", "label", "id", "name")
+    named = [item.get(key) for key in keys] if isinstance(item, dict) else []
+    told = " ".join(name for name in named if isinstance(name, str) and name)
+    kind = {"entries": "entry"}.get(group, group.removesuffix("s"))
+    where = f"{kind} {number + 1}" + (f" ({told})" if told else "")
+    rest = ".".join(str(part) for part in path[2:])
+    return f"{where}, {rest}" if rest else where
 
 
 def _key(files: Iterable[Path]) -> str:

@@ -64,7 +64,7 @@ REFUSED = {
     "two documents": (f"{GOOD}---\n{GOOD}", "not YAML"),
     "a python object": ("id: !!python/object/apply:os.system [ls]\n", "not YAML"),
     "endless nesting": ("[" * 5000, "not YAML"),
-    "itself": ("a: &a [*a]\n", "id: Field required"),
+    "itself": ("a: &a [*a]\n", "a: unknown key (and 4 more)"),
     "latin 1": (GOOD.encode().replace(b"lithium", b"l\xedthium"), "not UTF-8 text (byte "),
     "utf 16": (GOOD.encode("utf-16"), "not UTF-8 text (byte 0)"),
     "a list": ("- a\n", "expected keys and values"),
@@ -95,7 +95,7 @@ def test_anchors_within_anchors_cost_no_time(tmp_path):
         for before, own in itertools.pairwise(names)
     )
     (tmp_path / "Li2Se.yaml").write_text(text)
-    with pytest.raises(LibraryError, match="Field required"):
+    with pytest.raises(LibraryError, match="a: unknown key"):
         references.load(tmp_path)
 
 
@@ -252,3 +252,51 @@ def test_the_list_says_where_a_species_is_seen(capsys):
     seen = {row["id"]: row["techniques"] for row in json.loads(capsys.readouterr().out)}
     assert seen["Li2S"] == "diffraction,nmr,raman,xps"
     assert all(seen.values())
+
+
+LEVEL = (
+    "- {name: Se 3d, element: Se, splitting: 0.86, area_ratio: 0.6666666666666666, sources: [a]}\n"
+)
+NUCLEUS = "- {name: 77Se, spin: 0.5, gyromagnetic_ratio: 8.16, abundance: 7.63, sources: [a]}\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("core_levels.yaml", LEVEL * 2, "'Se 3d' stands twice"),
+        ("core_levels.yaml", LEVEL[2:], "expected a list"),
+        ("nuclei.yaml", NUCLEUS.replace("0.5", "yes"), "yes, no, on, off"),
+        (
+            "nuclei.yaml",
+            NUCLEUS.replace("spin", "spinn"),
+            "entry 1 (77Se), spinn: unknown key (and 1 more)",
+        ),
+    ],
+)
+def test_core_levels_and_nuclei_that_cannot_be_read(tmp_path, file, text, says):
+    (tmp_path / file).write_text(text)
+    with pytest.raises(LibraryError, match=f"^{file}") as caught:
+        references.load(tmp_path)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("core_levels.yaml", LEVEL.replace("0.6666666666666666", "0.5"), "0.5, not 0.6667"),
+        ("core_levels.yaml", LEVEL.replace("0.86", "-0.86"), "-0.86 is negative"),
+        ("core_levels.yaml", LEVEL.replace("0.86", "0"), "p, d and f levels are split"),
+        ("core_levels.yaml", LEVEL.replace("}", ", rsf: {mine: -1}}"), "mine is -1, not positive"),
+        ("core_levels.yaml", LEVEL.replace("element: Se", "element: S"), "not a core level of S"),
+        ("nuclei.yaml", NUCLEUS.replace("0.5", "0.7"), "0.7 is no multiple of 1/2"),
+        ("nuclei.yaml", NUCLEUS.replace("7.63", "763"), "not between 0 and 100"),
+        ("nuclei.yaml", NUCLEUS.replace("77Se", "Se77"), "not a mass number and an element"),
+        ("nuclei.yaml", NUCLEUS.replace("}", ", quadrupole_moment: 0.1}"), "spin 1/2 has none"),
+    ],
+)
+def test_wrong_core_levels_and_nuclei_are_found(tmp_path, file, text, says):
+    (tmp_path / file).write_text(text)
+    library = references.load(tmp_path)
+    problems = [str(problem) for problem in check(library, structures=False)]
+    assert any(says in problem for problem in problems), problems
+    assert len(problems) == 1
