@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import references
 import workbench as wb
 from spectra.convention import check
 from spectra.techniques import xrd
@@ -115,3 +116,45 @@ def test_a_weak_phase_does_not_take_the_lines_of_another():
         assert float(fit["redchi"].max()) < 1.1
     wide = wb.propose(ds, PHASES, settings={"bounds": "range"})
     assert wide.common["LiCl_strain_a"].max == pytest.approx(0.02)
+
+
+def coverage(seeds, **settings):
+    """Pulls of amounts, and of lattices with how clearly each phase is seen."""
+    lib = references.load()
+    amount, lattice, clear = [], [], []
+    for seed in seeds:
+        ds = simulated(seed, times=12, **settings)
+        fit = wb.fit(ds, wb.propose(ds, PHASES), statistic="poisson")
+        made, found = wb.quantify(fit), xrd.cells(fit)
+        amount.append(pulls(ds, made).ravel())
+        strain = 1.0 + np.linspace(0.0, 1e-3, 12)
+        for name in PHASES:
+            cell = lib[name].structures[0]
+            for axis in "a" if cell.a == cell.c else "ac":
+                one = found.sel(species=name)
+                off = one[axis] - getattr(cell, axis) * strain
+                lattice.append((off / one[f"{axis}_stderr"]).values)
+                clear.append((made["amount"] / made["stderr"]).sel(species=name).values)
+    return tuple(np.concatenate(v) for v in (amount, lattice, clear))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("brightness", "seeds"), [(0.2, 40), (1.0, 30), (4.0, 30)])
+def test_coverage_of_fractions_and_lattices_over_many_series(brightness, seeds):
+    """Over a thousand intervals of each: +- 0.7 % of chance."""
+    amount, lattice, _ = coverage(range(400, 400 + seeds), brightness=brightness)
+    seen = np.isfinite(lattice)
+    inside = [float((np.abs(v) < 1.96).mean()) for v in (amount, lattice[seen])]
+    print(f"{brightness}: fractions {inside[0]:.4f}, lattices {inside[1]:.4f} of {seen.sum()}")
+    assert amount.size >= 1400
+    assert seen.sum() >= 1400
+    assert 0.93 <= inside[0] <= 0.97
+    assert 0.93 <= inside[1] <= 0.97
+
+
+def test_a_phase_that_is_not_seen_has_no_cell():
+    _, lattice, clear = coverage(range(3), brightness=0.2)
+    assert not np.isfinite(lattice[clear < 4.5]).any()
+    assert np.isfinite(lattice[clear > 5.5]).all()
+    # without the rule some are off by a hundred errors
+    assert np.nanquantile(np.abs(lattice), 0.99) < 3.5

