@@ -260,25 +260,27 @@ class Session(param.Parameterized):
             self._add(straight(self.prepared))
 
     def _add(self, component: Component) -> None:
-        own = self.draft.get("components", {"items": []})["items"]
+        told = self.draft.get("components", {})
         item = component.model_dump(exclude_defaults=True)
-        items = [*(i for i in own if i["name"] != component.name), item]
-        self._propose({**self.draft, "components": {"items": items}})
+        items = [*(i for i in told.get("items", []) if i["name"] != component.name), item]
+        self._propose({**self.draft, "components": {**told, "items": items}})
         self._say(f"{component.name} added")
 
     def drop(self, name: str) -> None:
         """Leave out a component: one of the user's own, or a proposed one."""
-        own = self.draft.get("components", {"items": []})["items"]
+        told = self.draft.get("components", {})
+        own = told.get("items", [])
         kept = [i for i in own if i["name"] != name]
         changes = self.draft.get("change", {})
         draft = {
             **self.draft,
             "change": {k: v for k, v in changes.items() if k.rpartition(".")[0] != name},
-            "components": {"items": kept},
+            "components": {**told, "items": kept},
         }
         if len(kept) == len(own):
             draft["drop"] = [*self.draft.get("drop", []), name]
-        draft = {k: v for k, v in draft.items() if k != "components" or kept}
+        if not kept and not told.get("stored"):
+            del draft["components"]
         with self._guarded():
             self._propose(draft)
             self._say(f"{name} left out")

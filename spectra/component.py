@@ -99,6 +99,14 @@ class SubLine(Frozen):
     width: float = Field(default=1.0, gt=0.0)
 
 
+class Doublet(Frozen):
+    """A spin-orbit doublet in a recipe: short for its two `SubLine` (see `doublet`)."""
+
+    splitting: float
+    ratio: float = Field(gt=0.0)
+    width: float = Field(default=1.0, gt=0.0)
+
+
 class Curve(Frozen):
     """A tabulated curve of unit meaning: ``area`` times ``y(x - shift)``; zero outside ``x``.
 
@@ -136,7 +144,8 @@ class Component(Frozen):
         The shape's parameters; those left out take the shape's defaults (fixed).
     lines : tuple of SubLine
         Empty: one line at ``center``. A spin-orbit doublet, a band list, a powder pattern: the
-        lines tied to ``center``, ``area`` and ``fwhm`` of this one component.
+        lines tied to ``center``, ``area`` and ``fwhm`` of this one component. A recipe may say
+        ``doublet: {splitting: 1.18, ratio: 0.5}`` instead.
     line_scale : {"offset", "ratio"}
         How ``SubLine.position`` acts on ``center``.
     curve : Curve, optional
@@ -162,6 +171,17 @@ class Component(Frozen):
             }
             data = {**data, "params": params}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_doublet_is_two_lines(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "doublet" not in data:
+            return data
+        if data.get("lines"):
+            raise ValueError(f"component {data.get('name')!r}: give 'doublet' or 'lines', not both")
+        two = Doublet.model_validate(data["doublet"])
+        rest = {key: value for key, value in data.items() if key != "doublet"}
+        return {**rest, "lines": doublet(two.splitting, two.ratio, two.width)}
 
     @model_validator(mode="after")
     def _consistent(self) -> Component:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
+from references.errors import InterphaseError
 from spectra import Component, Components
 from workbench.errors import RecipeError
 from workbench.recipe import Campaign, Recipe, edited, inside, read_recipe, recipe_from
@@ -147,6 +148,62 @@ def test_the_recipe_of_a_fit_repeats_it(tmp_path):
     again = wb.run_recipe(path, recipe_from(yaml.safe_load(recipe.to_yaml()))).fit
     assert (again["value"] == fit["value"]).all()
     assert (again["stderr"] == fit["stderr"]).all()
+
+
+PEAK = """
+technique: xps
+components:
+  background: active_shirley
+  items:
+  - name: silver
+    shape: pseudo_voigt
+    doublet: {splitting: 6.0, ratio: 0.6666666666666666}
+    params: {area: {value: 1000, min: 0}, center: 368.0, fwhm: {value: 1.0, min: 0.2}}
+"""
+
+
+def test_a_doublet_and_a_step_under_it_are_said_in_two_words(tmp_path):
+    recipe = read_recipe(written(tmp_path, PEAK))
+    comps = edited(Components(), recipe)
+    first, second = comps["silver"].lines
+    assert second.position - first.position == 6.0
+    assert second.weight / first.weight == pytest.approx(2.0 / 3.0)
+    assert "shirley" in " ".join(c.shape for c in comps)
+    assert comps.params["shirley_scale"].free
+    again = read_recipe(written(tmp_path, recipe.to_yaml(), "again.yaml"))
+    assert edited(Components(), again) == comps
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        ("active_shirley", "active_shirly", "did you mean 'active_shirley'"),
+        ("background: active_shirley", "background: {method: active_shirley, scale: -1}", "scale"),
+        ("{splitting: 6.0, ", "{splitting: 6.0, ratoi: 1, ", "ratoi"),
+        ("    params:", "    lines: [{position: 0, weight: 1}]\n    params:", "not both"),
+        ("technique: xps", "technique: nmr", "there is none"),
+        (PEAK[PEAK.index("  background") :], "  stored: false\n", "give items, or stored"),
+    ],
+)
+def test_mistakes_in_components_of_ones_own_are_named(tmp_path, was, becomes, says):
+    assert was in PEAK
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(written(tmp_path, PEAK.replace(was, becomes)))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_stored_models_are_of_techniques_that_have_them(tmp_path):
+    text = "technique: raman\ncomponents: {stored: true}\n"
+    with pytest.raises(RecipeError, match="raman files hold no models"):
+        read_recipe(written(tmp_path, text))
+    wb.save(wb.simulate("xps", settings={"region": "S 2p"}).isel(time=[0]), tmp_path / "s.nc")
+    stored = read_recipe(written(tmp_path, text.replace("raman", "xps")))
+    with pytest.raises(InterphaseError, match="no CasaXPS"):
+        wb.run_recipe(tmp_path / "s.nc", stored)
+    reported = text.replace("raman", "xps\ncorrect: reported")
+    with pytest.raises(InterphaseError, match="no background of another program"):
+        wb.run_recipe(tmp_path / "s.nc", read_recipe(written(tmp_path, reported)))
 
 
 def test_own_components_drops_and_changes():

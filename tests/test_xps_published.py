@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,23 @@ from spectra.techniques._xps_casa import casaxps_region, casaxps_rows
 from spectra.techniques._xps_lines import shirley_steps
 from spectra.techniques.xps import casaxps_model, sputtered_depth
 from tests.shared_data import data
+from workbench.recipe import Method
+from workbench.result import components_of
+
+RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
+
+
+def from_recipe(name, path, region=None, **changes):
+    """Run a recipe of the docs on a file, as ``interphase fit --recipe --region`` does."""
+    recipe = wb.read_recipe(RECIPES / f"{name}.yaml")
+    opening = recipe.open.model_copy(update={"region": region})
+    return wb.run_recipe(path, recipe.model_copy(update={"open": opening, **changes})).fit
+
+
+def methods(*names):
+    """Return corrections without settings."""
+    return tuple(Method(method=name) for name in names)
+
 
 # CasaXPS's own results stored in the file (github.com/cheminfo/xps-analysis, assigned.vms): binding
 # energy and width of the 2p3/2 line and share of the area, main species of each sample.
@@ -33,10 +51,8 @@ SULFIDES = {
 def test_casaxps_model_of_ws2_and_mos2(sample):
     at, width, share = SULFIDES[sample]
     path = data("xps/vamas/kratos_ws2_mos2_casaxps.vms")
-    ds = wb.calibrate(wb.open(path, region=f"S 2p ({sample})"), "casaxps")
-    ds = wb.correct(ds, "casaxps")
-    comps = casaxps_model(ds)
-    value = wb.fit(ds, comps)["value"].to_series()
+    fit = from_recipe("xps_casaxps_model", path, f"S 2p ({sample})")
+    comps, value = components_of(fit), fit["value"].to_series()
     total = sum(value[f"{c.name}.area"] for c in comps)
     main = max(comps, key=lambda c: value[f"{c.name}.area"]).name
     second = next(c.name for c in comps if c.params["area"].expr == f"{main}.area * 0.5")
@@ -126,90 +142,38 @@ def test_casaxps_shapes_without_a_counterpart_are_named(shape):
         casaxps_model(ds.assign_attrs(casaxps_model=stored))
 
 
-def line(name, at, width, *, lines=(), reach=1.0, mixing=0.3, fwhm=None, area=None):
-    return Component(
-        name=name,
-        shape="gl_product",
-        params={
-            "area": area or Param(value=1000.0, min=0.0),
-            "center": Param(value=at, min=at - reach, max=at + reach),
-            "fwhm": fwhm or Param(value=width, min=0.5, max=3.5),
-            "mixing": Param(value=mixing, vary=False),
-        },
-        lines=lines,
-    )
-
-
-def casa_line(name, at, *, lines=()):
-    """Return LA(1.53, 243), the shape of these exports: all their curves follow it within 1e-4."""
-    own = f"1.677 * {name}.fwhm_lorentzian"
-    return Component(
-        name=name,
-        shape="la_gaussian",
-        params={
-            "area": Param(value=1000.0, min=0.0),
-            "center": Param(value=at, min=at - 1.0, max=at + 1.0),
-            "fwhm_lorentzian": Param(value=0.75, min=0.1, max=1.8),
-            "fwhm_gaussian": Param(value=1.25, expr=own),
-            "alpha": Param(value=1.53, vary=False),
-            "beta": Param(value=1.53, vary=False),
-        },
-        lines=lines,
-    )
-
-
-def gold_line(name, at, *, lines=()):
-    """Return GL(90), the shape of the exported Au 4f."""
-    return line(name, at, 1.0, lines=lines, mixing=0.9)
-
-
-# CasaXPS exports of the MPPip-TFSI set (github.com/theoechem/article_MAHE_2024_IL_pitfalls): the
-# model, the ends of the region and the background that comes nearest to the exported one.
-TFSI = {
-    "S_2p": (
-        {"reduced": 162.3, "tfsi": 169.2},
-        doublet(1.18, 0.5),
-        ("shirley", 158.2, 172.825, 11),
-    ),
-    "N_1s": ({"anion": 399.3, "cation": 402.9}, (), ("linear", 395.45, 405.95, 7)),
-    "O_1s": ({"oxide": 532.4}, (), ("shirley", 529.825, 535.7, 3)),
-    "F_1s": ({"cf3": 688.5, "fluoride": 685.5}, (), ("shirley", 683.7, 692.7, 3)),
-    "Au_4f": ({"gold": 84.2}, doublet(3.67, 0.75), ("shirley", 81.2, 91.95, 3)),
-    "C_1s": ({"main": 285.6, "second": 289.9, "cf3": 292.7}, (), ("linear", 280.825, 294.45, 3)),
-    "Na_1s": ({"sodium": 1072.0}, (), ("linear", 1066.95, 1076.07, 7)),
-    "Ag_3d": ({"silver": 367.5}, doublet(5.94, 2 / 3), ("active_shirley", 365.825, 375.2, 0)),
-}  # fmt: skip
+# CasaXPS exports of the MPPip-TFSI set (github.com/theoechem/article_MAHE_2024_IL_pitfalls); the
+# recipes hold the model, the ends of the region and the background nearest to the exported one.
+TFSI = ("S_2p", "N_1s", "O_1s", "F_1s", "Au_4f", "C_1s", "Na_1s", "Ag_3d")
 
 
 @pytest.mark.parametrize("own_background", [False, True])
 @pytest.mark.parametrize("region", TFSI)
 def test_published_tfsi_set(region, own_background):
-    # On the exported background, weighted as CasaXPS does: 0.002 eV for lines above a quarter of
-    # the area, 0.012 eV for others, shares 0.003. From the raw counts with a background of our own:
-    # 0.02 eV (or 1.5 standard errors, of lines in the noise), shares 0.02.
-    starts, lines, (kind, low, high, average) = TFSI[region]
-    ds = wb.open(data(f"xps/casaxps_csv_tfsi/20240228_Au_MPPipTFSIIol3_{region}.csv"))
+    # From the raw counts with a background of our own: 0.02 eV (or 1.5 standard errors, of lines
+    # in the noise), shares 0.02. On the exported background, weighted as CasaXPS does: 0.002 eV
+    # for lines above a quarter of the area, 0.012 eV for others, shares 0.003.
+    path = data(f"xps/casaxps_csv_tfsi/20240228_Au_MPPipTFSIIol3_{region}.csv")
+    changes = {}
+    if not own_background:
+        changes["correct"] = methods("reported", "equal_errors")
+        own = wb.read_recipe(RECIPES / f"xps_tfsi_{region}.yaml").components
+        peaks = tuple(c for c in own.items if c.role == "peak")
+        changes["components"] = own.model_copy(update={"items": peaks, "background": None})
+    fit = from_recipe(f"xps_tfsi_{region}", path, **changes)
+    peaks = [c for c in components_of(fit) if c.role == "peak"]
     # what they found: the exported curves, of which a doublet has two
+    ds = wb.open(path)
     above = (ds["reported_components"] - ds["reported_background"]).values
     areas = np.trapezoid(above, ds["binding_energy"].values, axis=1)
-    each = 2 if lines else 1
+    each = max(len(peaks[0].lines), 1)
     published = [
         (exported_center(ds["binding_energy"].values, above[k], region), areas[k : k + each].sum())
         for k in range(0, len(above), each)
     ]
-    build = gold_line if region == "Au_4f" else casa_line
-    comps = Components([build(name, at, lines=lines) for name, at in starts.items()])
-    if not own_background:
-        ds = ds.assign(background=ds["reported_background"])
-        ds = wb.correct(wb.select(ds, {"binding_energy": (low, high)}), "equal_errors")
-    elif kind == "active_shirley":
-        comps = with_active_background(comps, ds, low)
-    else:
-        ds = wb.correct(ds, kind, between=(low, high), average=average)
-    fit = wb.fit(wb.select(ds, {"binding_energy": (low, high)}), comps)
     value, error = (fit[v].to_series() for v in ("value", "stderr"))
-    total = sum(value[f"{name}.area"] for name in starts)
-    for name, (at, area) in zip(starts, published, strict=True):
+    total = sum(value[f"{c.name}.area"] for c in peaks)
+    for name, (at, area) in zip([c.name for c in peaks], published, strict=True):
         share = area / areas.sum()
         reach = max(0.02, 1.5 * error[f"{name}.center"])
         if not own_background:
@@ -255,8 +219,8 @@ def test_iron_oxide_of_casaxps():
     inside = ds["valid"].values
     difference = (ds["background"] - columns["reported_background"].values).values[inside]
     assert np.abs(difference).max() < 0.005 * float(columns["intensity"].max())
-    comps = casaxps_model(ds)
-    value = wb.fit(wb.correct(ds, "equal_errors"), comps)["value"].to_series()
+    fit = from_recipe("xps_feo_casaxps", data("xps/casaxps_feo/FeO_analyzed.vms"))
+    comps, value = components_of(fit), fit["value"].to_series()
     total = sum(value[f"{c.name}.area"] for c in comps)
     stored = [(709.05, 63507.0), (716.00, 35837.0), (722.13, 49042.0), (729.89, 17705.0)]
     for component, (at, area) in zip(comps, stored, strict=True):
@@ -272,7 +236,10 @@ def test_iron_oxide_of_casaxps():
 def test_carbon_1s_against_two_other_programs(own_background):
     # Hard carbon: KherveFitting's model and data in one file, Avantage's fit in another
     # (github.com/gkerherve/KherveFitting, DATA/UKSAF). They agree on the sp2 line.
-    ds = wb.open(data("xps/thermo/Hard_carbon_Thermo_Kfitting.json"), region="C 1s")
+    path = data("xps/thermo/Hard_carbon_Thermo_Kfitting.json")
+    changes = {} if own_background else {"correct": methods("reported"), "select": {}}
+    fit = from_recipe("xps_hard_carbon", path, "C 1s", **changes)
+    comps, value = components_of(fit), fit["value"].to_series()
     theirs = {
         "sp2": "C1s C=C",
         "shake": r"C1s $\pi$-$\pi$*",
@@ -280,38 +247,7 @@ def test_carbon_1s_against_two_other_programs(own_background):
         "C_double_O": "C1s C=O",
         "OCO": "C1s O-C=O",
     }
-    peaks = json.loads(ds.attrs["reported_peaks"])
-    width = Param(value=1.37, expr="C_C.fwhm")
-    sp2 = Component(
-        name="sp2",
-        shape="la",
-        params={
-            "area": Param(value=1.3e5, min=0.0),
-            "center": Param(value=284.53, min=284.0, max=285.0),
-            "fwhm": Param(value=0.62, min=0.3, max=1.2),
-            "alpha": Param(value=1.14, vary=False),
-            "beta": Param(value=1.4, vary=False),
-        },
-    )
-    narrow = Param(value=1.4, min=1.3, max=1.9)
-    shake = Param(value=2.5, min=2.42, max=3.02)
-    comps = Components(
-        [
-            sp2,
-            line("shake", 291.0, 2.5, reach=0.4, fwhm=shake),
-            line("C_C", 284.88, 1.4, reach=0.4, mixing=0.2, fwhm=narrow,
-                 area=Param(value=1000.0, expr="0.01 * sp2.area")),
-            line("C_O", 286.2, 1.4, reach=0.4, mixing=0.2, fwhm=width),
-            line("C_double_O", 287.7, 1.4, reach=0.4, mixing=0.2, fwhm=width),
-            line("OCO", 289.2, 1.4, reach=0.4, mixing=0.2, fwhm=width),
-        ]
-    )  # fmt: skip
-    if own_background:
-        ds = wb.correct(ds, "shirley", between=(281.78, 293.38), average=5)
-        ds = wb.select(ds, {"binding_energy": (281.78, 293.38)})
-    else:
-        ds = ds.assign(background=ds["reported_background"])
-    value = wb.fit(ds, comps)["value"].to_series()
+    peaks = json.loads(wb.open(path, region="C 1s").attrs["reported_peaks"])
     total = sum(value[f"{c.name}.area"] for c in comps)
     whole = sum(p["Area"] for p in peaks.values())
     assert total == pytest.approx(whole, rel=0.02 if own_background else 0.01)

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from references.errors import nearest
 from spectra import techniques
 from spectra.component import Component, Components, Frozen, Param, first_problem
+from spectra.techniques.base import Technique
 
 from .depth.step import Profile
 from .errors import RecipeError
@@ -71,10 +72,23 @@ class Change(Frozen):
 
 
 class OwnComponents(Frozen):
-    """Components written by hand, instead of (or besides) species of the library."""
+    """Components written by hand, instead of (or besides) species of the library.
 
-    items: tuple[Component, ...]
+    Parameters
+    ----------
+    items : tuple of Component
+    common : dict of str to Param
+        Parameters that several of them use.
+    stored : bool
+        Also those that another program left in the file (CasaXPS's model).
+    background : Method, optional
+        One of the technique's co-fitted backgrounds, under all peaks.
+    """
+
+    items: tuple[Component, ...] = ()
     common: dict[str, Param] = Field(default_factory=dict)
+    stored: bool = False
+    background: Method | None = None
 
 
 class Fitting(Frozen):
@@ -151,6 +165,8 @@ class Recipe(Frozen):
                 _checked(known[step.method].settings, step.settings, f"{verb} {step.method}")
         if self.propose is not None:
             _checked(handler.settings, self.propose.settings, "propose")
+        if self.components is not None:
+            self._own_fits(handler, self.components)
         if self.depth is not None:
             if self.technique != "ndp":
                 raise ValueError(f"depth: profiles are made from ndp, not {self.technique}")
@@ -159,6 +175,20 @@ class Recipe(Frozen):
         elif self.propose is None and self.components is None:
             raise ValueError("nothing to fit: give 'propose' with species, or 'components'")
         return self
+
+    @staticmethod
+    def _own_fits(handler: Technique, own: OwnComponents) -> None:
+        if own.stored and handler.stored is None:
+            raise ValueError(f"components: {handler.name} files hold no models of other programs")
+        if not (own.items or own.stored):
+            raise ValueError("components: give items, or stored: true")
+        if own.background is not None:
+            method = own.background.method
+            if method not in handler.grounds:
+                raise ValueError(f"components: background {method!r}: " + (
+                    nearest(method, handler.grounds) if handler.grounds else "there is none"
+                ))  # fmt: skip
+            _checked(handler.grounds[method].settings, own.background.settings, "background")
 
     def to_yaml(self, path: str | PathLike[str] | None = None) -> str:
         """Return the recipe as YAML and, if a path is given, write it there atomically."""
@@ -388,9 +418,12 @@ def _allowed_beside(model: type[Any], location: tuple[int | str, ...]) -> str:
 
 def edited(components: Components, recipe: Recipe) -> Components:
     """Apply a recipe's own components, drops and changes to proposed ones."""
-    if recipe.components is not None:
-        own = Components(recipe.components.items, recipe.components.common)
-        components = components + own
+    own = recipe.components
+    if own is not None:
+        components = components + Components(own.items, own.common)
+        if own.background is not None:
+            step = techniques.get(recipe.technique).grounds[own.background.method]
+            components = step.function(components, step.settings(**own.background.settings))
     if recipe.drop:
         components = components.drop(*recipe.drop)
     for name, change in recipe.change.items():

@@ -145,10 +145,14 @@ def statistic_for(ds: xr.Dataset) -> str:
 
 
 def proposed(ds: xr.Dataset, recipe: Recipe) -> Components:
-    """Return the components a recipe proposes, before its changes."""
-    if recipe.propose is None:
-        return Components()
-    return propose(ds, recipe.propose.species, settings=recipe.propose.settings)
+    """Return the components a recipe proposes or finds in the file, before its changes."""
+    components = Components()
+    if recipe.propose is not None:
+        components = propose(ds, recipe.propose.species, settings=recipe.propose.settings)
+    stored = techniques.get(recipe.technique).stored
+    if recipe.components is not None and recipe.components.stored and stored is not None:
+        components = components + stored(ds)
+    return components
 
 
 @dataclass(frozen=True)

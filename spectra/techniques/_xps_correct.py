@@ -161,6 +161,32 @@ def dead_time(ds: xr.Dataset, settings: DeadTime) -> xr.Dataset:
     return ds
 
 
+def reported(ds: xr.Dataset, settings: NoSettings) -> xr.Dataset:
+    """Take the background that another program drew and the file holds.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+        With ``reported_background``: exports of CasaXPS, Avantage, KherveFitting.
+    settings : NoSettings
+
+    Returns
+    -------
+    xr.Dataset
+        With it as ``background``.
+
+    Raises
+    ------
+    ModelError
+        If the file holds none.
+    """
+    if "reported_background" not in ds:
+        raise ModelError(
+            f"{where(ds)}: the file holds no background of another program; take shirley"
+        )
+    return ds.assign(background=ds["reported_background"])
+
+
 def equal_errors(ds: xr.Dataset, settings: NoSettings) -> xr.Dataset:
     """Give all points of a spectrum the same error, the mean one of counting.
 

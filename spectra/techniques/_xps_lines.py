@@ -212,6 +212,19 @@ def is_satellite(name: str) -> bool:
     return name.rstrip("0123456789").endswith("_satellite")
 
 
+class ActiveShirley(Settings):
+    """A Shirley step under every peak, fitted with the peaks."""
+
+    scale: float = Field(0.01, ge=0.0, description="start of the common step height, 1/eV")
+    largest: float = Field(1.0, gt=0.0, description="its upper bound, 1/eV")
+
+
+def active_shirley_under(components: Components, settings: ActiveShirley) -> Components:
+    """Return the components with a co-fitted Shirley step under each of them."""
+    scale = Param(value=settings.scale, min=0.0, max=settings.largest)
+    return shirley_steps(components, scale=scale)
+
+
 def shirley_steps(
     components: Components,
     *,

@@ -35,7 +35,7 @@ class Step:
     """One named way to do a verb: a settings model and the function ``(ds, settings) -> ds``."""
 
     settings: type[Settings]
-    function: Callable[[xr.Dataset, Any], xr.Dataset]
+    function: Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,11 @@ class Technique:
         ``amount(time, species)`` in mol (relative) and cell channels along ``time``.
     statistic : str
         The statistic that fits its raw data: ``"poisson"`` for counts, ``"chi2"`` otherwise.
+    grounds : mapping of str to Step
+        Named co-fitted backgrounds under components of a user's own:
+        ``(components, settings) -> Components``.
+    stored : callable, optional
+        ``(ds) -> Components``: the model that another program left in the file.
     fingerprint : int or None
         How many strong lines of its own tell a species from ones that the library does not hold
         (0: its pattern always does; None: no number does, positions are too crowded).
@@ -122,6 +127,8 @@ class Technique:
     simulation: type[Settings] = NoSettings
     simulate: Callable[[xr.Dataset, Library, Any, np.random.Generator], xr.Dataset] | None = None
     statistic: str = "chi2"
+    grounds: Mapping[str, Step] = field(default_factory=dict)
+    stored: Callable[[xr.Dataset], Components] | None = None
     fingerprint: int | None = None
 
 

@@ -42,6 +42,7 @@ from ._xps_correct import (
     dead_time,
     equal_errors,
     escape_depth,
+    reported,
     response_at,
     sputter_rate,
     static,
@@ -50,7 +51,9 @@ from ._xps_correct import (
 from ._xps_depth import attenuation_length, overlayer_thickness, sputtered_depth, tpp2m
 from ._xps_join import join, with_sections
 from ._xps_lines import (
+    ActiveShirley,
     Model,
+    active_shirley_under,
     component_of,
     is_satellite,
     lead_of,
@@ -434,6 +437,7 @@ TECHNIQUE = Technique(
         "linear": Step(Ends, static("linear")),
         "offset_shirley": Step(OffsetShirley, static("offset_shirley")),
         "casaxps": Step(NoSettings, casaxps_background),
+        "reported": Step(NoSettings, reported),
         "equal_errors": Step(NoSettings, equal_errors),
         "dead_time": Step(DeadTime, dead_time),
         "transmission": Step(Transmission, transmission),
@@ -447,4 +451,6 @@ TECHNIQUE = Technique(
     simulation=Simulation,
     simulate=simulate,
     statistic="poisson",
+    grounds={"active_shirley": Step(ActiveShirley, active_shirley_under)},
+    stored=casaxps_model,
 )
