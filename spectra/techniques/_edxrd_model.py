@@ -28,6 +28,7 @@ from ._edxrd_physics import (
     phase_lines,
     with_escape,
 )
+from ._edxrd_strains import traded
 from ._edxrd_widths import broadened
 from .base import Settings
 
@@ -61,7 +62,8 @@ class Model(Settings):
     bounds: Literal["data", "range"] = Field(
         "data",
         description="how far a cell may move in one spectrum. data: as far as in the spectra that "
-        "show the phase clearly, and a little more (needs cells='refined'); range: strain_range",
+        "show the phase clearly, and a little more (needs cells='refined'), and never so far that "
+        "one phase passes for another; range: strain_range",
     )
     widths: Literal["fixed", "free", "strain", "size", "both"] = Field(
         "fixed",
@@ -186,6 +188,11 @@ def propose(
     items += _fluorescence(ds, x, detector, settings)
     items += background(x, settings.background)
     made = Components(items, common)
+    if settings.mode == "intensities" and settings.bounds == "data" and settings.lattice != "fixed":
+        apart = traded(ds, made, settings.strain_range)
+        if np.isfinite(apart):  # cells stay where no phase passes for another
+            less = {"strain_range": max(apart / 3.0, 1e-5)}
+            return propose(ds, species, library, settings.model_copy(update=less))
     lines_used, starts = dict(table), dict[str, Start]()
     if settings.cells == "refined" and settings.mode == "intensities":
         shared, reach = settings.lattice == "common", settings.strain_range

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from ..component import Component, Components
 
@@ -20,6 +21,8 @@ _BLOCK = 1000
 _DELTA = 2e-5
 _LEAST = 5e-4
 """Room for a shift that no spectrum shows; a tenth of the width of a line."""
+_ALIKE = 0.97
+"""Correlation from which one phase's column passes for another's."""
 
 
 def shifted(c: Component, x: Array, factor: float) -> Array:
@@ -170,6 +173,55 @@ def spread(
     drawn = mean + (found - mean) * own_variance / (own_variance + error**2)
     least = 2.0 * float(error.min())
     return float(drawn.min()) - least, float(drawn.max()) + least
+
+
+def traded(ds: xr.Dataset, components: Components, largest: float) -> float:
+    """Return the smallest shift with which one phase's lines pass for another's.
+
+    Where two phases show one line each, side by side, a strain that both share moves either under
+    what is there: two answers fit, and their sum is not the same.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+    components : Components
+        Phases and backgrounds.
+    largest : float
+        Largest relative shift looked at.
+
+    Returns
+    -------
+    float
+        Relative; infinite if there is none.
+    """
+    from ._edxrd_columns import columns
+
+    axis = ds["intensity"].dims[-1]
+    x = ds[axis].values
+    y = np.nan_to_num(ds["intensity"].values.reshape(-1, x.size).mean(axis=0))
+    root = 1.0 / np.sqrt(np.maximum(y, 0.5))
+    phases = [c for c in components if c.species is not None and c.lines]
+    rest = [c for c in components if c.species is None]
+    if len(phases) < 2 or not rest:
+        return np.inf
+    smooth = columns(Components(rest), x) * root
+    q, _ = np.linalg.qr((smooth / np.linalg.norm(smooth, axis=1)[:, None]).T)
+
+    def clear(column: Array) -> Array:
+        own = column * root - q @ (q.T @ (column * root))
+        return np.asarray(own / max(float(np.linalg.norm(own)), 1e-300))
+
+    still = [clear(shifted(c, x, 1.0)) for c in phases]
+    out = np.inf
+    for i, c in enumerate(phases):
+        step = 0.1 * float(c.params["fwhm"].value) / float(c.params["center"].value)
+        for g in np.linspace(-largest, largest, max(5, int(2.0 * largest / step) | 1)):
+            if abs(g) >= out:
+                continue
+            own = clear(shifted(c, x, 1.0 + float(g)))
+            if any(float(own @ other) > _ALIKE for j, other in enumerate(still) if j != i):
+                out = abs(float(g))
+    return out
 
 
 def room(found: tuple[float, float] | None, largest: float) -> tuple[float, float]:
