@@ -182,3 +182,12 @@ def test_every_raman_band_has_a_width_and_a_share():
         assert line.fwhm_high is not None
         assert 0 < line.fwhm_low <= line.fwhm <= line.fwhm_high < 250, (line.species, line.label)
         assert line.relative_intensity is not None
+
+
+def test_perovskite_electrolyte_shows_the_lines_of_a_perovskite():
+    # Its pseudo-cubic edges are a / sqrt(2) = 3.875 and c / 2 = 3.878 angstrom; (110) is strongest.
+    found = reflections("LLTO", d_min=1.2)
+    strongest = max(found, key=lambda r: r.multiplicity * r.f2 * r.d)
+    assert strongest.d == pytest.approx(3.875 / 2**0.5, rel=1e-3)
+    shown = {round(r.d, 2) for r in found if r.multiplicity * r.f2 > 1e4}
+    assert shown >= {2.74, 2.24, 1.94, 1.58}

@@ -391,6 +391,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(call, says):
         ("Li7La3Zr2O12", 0.0, {"Li2O", "La2O3", "Zr0"}),
         ("Li3InCl6", 0.0, {"LiCl", "LiIn"}),
         ("Li3InCl6", 1.0, {"LiCl", "In0"}),
+        ("LLTO", 0.0, {"Li2O", "La2O3", "Ti0"}),
         ("Li10SnP2S12", 0.0, {"Li2S", "Li3P", "LixSn"}),
         ("Li10SnP2S12", 1.3, {"Li2S", "P_red", "Sn0"}),
     ],
