@@ -7,20 +7,31 @@ ssNake tutorials).
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+import workbench as wb
 from spectra import formats
 from spectra.component import Param
 from spectra.convention import spectrum
 from spectra.techniques._nmr_kernels import Grid, Kernels
 from spectra.techniques.nmr import TECHNIQUE
 from tests.shared_data import data
-from workbench.errors import FitError
+from workbench.cli import main
+from workbench.errors import FitError, RecipeError
 from workbench.nmr_models import Site, fit_sites
+from workbench.nmr_recipe import read_sites_recipe
 from workbench.nmr_series import integrals, relaxation
+
+RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
+
+
+def from_recipe(name, *paths):
+    """Run a recipe of the docs, as ``interphase patterns`` does."""
+    return read_sites_recipe(RECIPES / f"{name}.yaml").run(*paths)
 
 
 def only(path):
@@ -40,18 +51,8 @@ def free(value, **limits):
 def test_31p_anisotropy_within_the_published_monte_carlo_errors():
     # dmfit: position 1227.81(65) Hz, CSA 14310(38) Hz, eta 0.46(1); spinning 6011.9 Hz.
     ds = only(data("nmr/dmfit/31P_phosphate_MAS_6kHz.fxmla"))
-    site = Site(
-        name="P",
-        kind="csa",
-        params={
-            "shift": free(7.0),
-            "zeta": free(80.0),
-            "eta": free(0.3),
-            "lorentz": free(200.0),
-            "gauss": free(100.0),
-        },
-    )
-    fit = fit_sites(ds, [site], spinning_Hz=free(6000.0, min=5900, max=6100))
+    fit = from_recipe("nmr_phosphate_31P", data("nmr/dmfit/31P_phosphate_MAS_6kHz.fxmla"))
+    assert fit.flagged == ()
     stored = json.loads(ds.attrs["dmfit_model"])
     line, larmor = stored["lines"][0], stored["frequency_MHz"]
     assert abs(fit["P.shift"][0] - line["pos"]) * larmor < 0.65
@@ -65,17 +66,7 @@ def test_31p_anisotropy_within_the_published_monte_carlo_errors():
 
 def test_17o_two_sites_of_na2sio3():
     # mrsimulator gallery: 63.6(2) ppm, 4.277(10) MHz, 0.484(7); 39.35(3) ppm, 2.405(3) MHz, 0.
-    ds = only(data("nmr/csdm_17O_MAS_Na2SiO3.csdf"))
-    sites = [
-        Site(name="A", kind="quadrupolar", params={"shift": free(60.0), "cq": free(4.2),
-             "eta_q": free(0.5), "gauss": free(195.0)}),
-        Site(name="B", kind="quadrupolar", params={"shift": free(40.0), "cq": free(2.4),
-             "eta_q": free(0.1), "gauss": free(195.0)}),
-    ]  # fmt: skip
-    fit = fit_sites(
-        ds, sites, nucleus="17O", spinning_Hz=14000.0, between=(-40, 100),
-        ties={"B.gauss": "A.gauss"},
-    )  # fmt: skip
+    fit = from_recipe("nmr_na2sio3_17O", data("nmr/csdm_17O_MAS_Na2SiO3.csdf"))
     for name, published, tolerance in (
         ("A.shift", 63.6, 0.4), ("A.cq", 4.277, 0.02), ("A.eta_q", 0.484, 0.04),
         ("B.shift", 39.35, 0.1), ("B.cq", 2.405, 0.01), ("B.eta_q", 0.0, 0.1),
@@ -124,25 +115,22 @@ def test_87rb_of_rbno3_at_two_fields_in_one_fit():
     high = only(data("nmr/ssnake_mat/RbNO3_87Rb_850MHz.mat")).sel(chemical_shift=slice(-50, -10))
     published = {"A": (-27.41, 1.687, 0.17), "B": (-28.71, 1.984, 1.0), "C": (-31.82, 1.711, 0.58)}
 
-    def fitted(vary):
-        sites = [
-            Site(
-                name=name,
-                kind="quadrupolar",
-                share=1.0,
-                params={
-                    "shift": free(shift, vary=vary),
-                    "cq": free(cq, vary=vary),
-                    "eta_q": free(eta, vary=vary),
-                    "lorentz": free(120.0),
-                },
-            )
-            for name, (shift, cq, eta) in published.items()
-        ]
-        return fit_sites([low, high], sites, nucleus="87Rb", spinning_Hz=25000.0, density=40)
-
-    fit = fitted(True)
-    assert fit.table.attrs["redchi"] < fitted(False).table.attrs["redchi"]
+    sites = [
+        Site(
+            name=name,
+            kind="quadrupolar",
+            share=1.0,
+            params={"shift": shift, "cq": cq, "eta_q": eta, "lorentz": free(120.0)},
+        )
+        for name, (shift, cq, eta) in published.items()
+    ]
+    held = fit_sites([low, high], sites, nucleus="87Rb", spinning_Hz=25000.0, density=40)
+    fit = from_recipe(
+        "nmr_rbno3_87Rb",
+        data("nmr/ssnake_mat/RbNO3_87Rb_300MHz.mat"),
+        data("nmr/ssnake_mat/RbNO3_87Rb_850MHz.mat"),
+    )
+    assert fit.table.attrs["redchi"] < held.table.attrs["redchi"]
     for name, (shift, cq, eta) in published.items():
         got_cq, got_eta = fit[f"{name}.cq"][0], fit[f"{name}.eta_q"][0]
         assert fit[f"{name}.shift"][0] == pytest.approx(shift, abs=0.05)
@@ -159,29 +147,9 @@ def test_27al_czjzek_sites_and_their_t2():
     raw = only(data("nmr/bruker_27Al_MAS_Al2O3_T2_pseudo2D/2"))
     ds = do(raw, "delays", start_s=0.5e-3, step_s=0.5e-3)
     ds = do(do(ds, "fourier", points=2048), "phase")
-    sites = {"IV": (75.0, 5.5), "V": (43.0, 4.7), "VI": (12.0, 2.9)}
-
-    def made(values, held):
-        return [
-            Site(
-                name=name,
-                kind="czjzek",
-                params={
-                    "shift": Param(value=shift, vary=not held),
-                    "sigma": Param(value=sigma, vary=not held),
-                    "lorentz": 10.0,
-                    "gauss": Param(value=width, vary=not held),
-                },
-            )
-            for name, (shift, sigma, width) in values.items()
-        ]
-
+    sites = ("IV", "V", "VI")
     settings = {"spinning_Hz": 20000.0, "between": (-100.0, 150.0), "density": 25}
-    first = fit_sites(
-        ds.isel(evolution_time=slice(0, 1)),
-        made({k: (*v, 1700.0) for k, v in sites.items()}, False),
-        **settings,
-    )
+    first = from_recipe("nmr_alumina_27Al", data("nmr/bruker_27Al_MAS_Al2O3_T2_pseudo2D/2"))
     published = {"IV": (75.07, 5.58), "V": (43.04, 4.757), "VI": (12.09, 2.911)}
     for name, (shift, sigma) in published.items():
         assert first[f"{name}.shift"][0] == pytest.approx(shift, abs=0.3)
@@ -193,7 +161,15 @@ def test_27al_czjzek_sites_and_their_t2():
     shapes = {
         k: (first[f"{k}.shift"][0], first[f"{k}.sigma"][0], first[f"{k}.gauss"][0]) for k in sites
     }
-    every = fit_sites(ds, made(shapes, True), **settings).areas[0]
+    held = [
+        Site(
+            name=name,
+            kind="czjzek",
+            params={"shift": shift, "sigma": sigma, "lorentz": 10.0, "gauss": width},
+        )
+        for name, (shift, sigma, width) in shapes.items()
+    ]
+    every = fit_sites(ds, held, **settings).areas[0]
     decay = relaxation(every["area"], every["stderr"], kind="T2")
     for name, published_ms in (("IV", 7.8), ("V", 6.4), ("VI", 4.0)):
         found = float(decay["time_constant"].sel(site=name)) * 1e3
@@ -338,20 +314,31 @@ def test_integrals_have_the_errors_their_noise_makes():
         integrals(ds, {"far": (300, 400)})
 
 
-def test_a_recipe_alone_reproduces_the_phosphate_fit(tmp_path):
-    from workbench.errors import RecipeError
-    from workbench.nmr_recipe import read_sites_recipe
+def test_the_command_line_fits_patterns_and_what_it_wrote_says_how(tmp_path, capsys):
+    path = data("nmr/dmfit/31P_phosphate_MAS_6kHz.fxmla")
+    out = tmp_path / "p.nc"
+    told = ["patterns", str(path), "--recipe", str(RECIPES / "nmr_phosphate_31P.yaml")]
+    assert main([*told, "-o", str(out), "--json"]) == 0
+    rows = {row["param"]: row for row in json.loads(capsys.readouterr().out)}
+    assert float(rows["P.zeta"]["value"]) == pytest.approx(88.35, abs=0.235)
+    assert {row["flag"] for row in rows.values()} == {"ok"}
+    table = wb.load(out)
+    assert json.loads(table.attrs["source"])[0]["file"] == path.name
+    assert "sites:" in table.attrs["recipe"]
+    assert wb.load(out, "curves_1")["model"].size == wb.load(out, "curves_1")["data"].size
+    text = (RECIPES / "nmr_phosphate_31P.yaml").read_text()
+    bounded = tmp_path / "bounded.yaml"
+    bounded.write_text(text.replace("value: 80}", "value: 80, max: 85}"))
+    assert main(["patterns", str(path), "--recipe", str(bounded), "-o", str(out)]) == 2
+    said = capsys.readouterr()
+    assert "at_max" in said.out
+    assert "flagged: P.zeta" in said.err
+    assert main([*told, "-o", str(path)]) == 1
+    assert "is a measurement" in capsys.readouterr().err
 
-    text = """
-version: 1
-spinning_Hz: {value: 6000, min: 5900, max: 6100}
-sites:
-  - name: P
-    kind: csa
-    params:
-      {shift: {value: 7}, zeta: {value: 80}, eta: {value: 0.3}, lorentz: {value: 200},
-       gauss: {value: 100}}
-"""
+
+def test_a_recipe_alone_reproduces_the_phosphate_fit(tmp_path):
+    text = (RECIPES / "nmr_phosphate_31P.yaml").read_text()
     (tmp_path / "p.yaml").write_text(text)
     recipe = read_sites_recipe(tmp_path / "p.yaml")
     path = data("nmr/dmfit/31P_phosphate_MAS_6kHz.fxmla")

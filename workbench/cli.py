@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from references.errors import InterphaseError
 
+from .cli_nmr import patterns
 from .cli_species import identify_species, species
 from .errors import UsageError
 
@@ -122,6 +123,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--recipe", type=Path, metavar="RECIPE.yaml")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc")
     command.add_argument("--json", action="store_true", help="print the amounts as JSON")
+
+    command = add("patterns", patterns, "Fit NMR powder patterns to one or several spectra.")
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    command.add_argument("--recipe", type=Path, required=True, metavar="SITES.yaml")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc")
+    command.add_argument("--json", action="store_true", help="machine-readable")
 
     command = add("run", _run, "Run a recipe or campaign to a folder of results.")
     command.add_argument("recipe", type=Path, metavar="RECIPE_OR_CAMPAIGN.yaml")

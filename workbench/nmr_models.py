@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,18 @@ import xarray as xr
 from references.errors import nearest
 from spectra.component import Param
 
+from .engine.uncertainty import (
+    AT_BOUND,
+    AT_MAX,
+    AT_MIN,
+    CORRELATED,
+    FIXED,
+    FLAGS,
+    INDISTINCT,
+    OK,
+    TIED,
+    UNDETERMINED,
+)
 from .errors import FitError
 from .nmr_parts import (
     PARAMS,
@@ -33,6 +47,8 @@ from .nmr_parts import (
     solve,
     step_of,
 )
+from .provenance import stamp
+from .store import save
 
 __all__ = ["Site", "SiteFit", "fit_sites"]
 
@@ -50,7 +66,8 @@ class SiteFit:
     Attributes
     ----------
     table : xr.Dataset
-        ``value``, ``stderr`` on ``param``; attrs ``redchi``, ``nfev``, ``success``, ``message``.
+        Convention ``"sites-1"``: ``value``, ``stderr``, ``flag`` on ``param``; attrs ``redchi``,
+        ``nfev``, ``success``, ``message``, and what it was made from.
     areas : tuple of xr.Dataset
         Per spectrum: ``area`` and ``stderr`` on ``(*outer, site)``, in intensity times ppm.
     curves : tuple of xr.Dataset
@@ -60,6 +77,22 @@ class SiteFit:
     table: xr.Dataset
     areas: tuple[xr.Dataset, ...]
     curves: tuple[xr.Dataset, ...]
+
+    @property
+    def flagged(self) -> tuple[str, ...]:
+        """Parameters at a bound, not told apart or not determined; all if not converged."""
+        told = self.table["flag"].values
+        bad = told >= AT_MIN if self.table.attrs["success"] else told >= OK
+        return tuple(str(p) for p in self.table["param"].values[bad])
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write table, areas and curves to one netCDF file, whole or not at all.
+
+        Of spectrum k the groups are ``areas_<k>`` and ``curves_<k>``, from 1 on.
+        """
+        parts = {f"areas_{k}": ds for k, ds in enumerate(self.areas, 1)}
+        parts |= {f"curves_{k}": ds for k, ds in enumerate(self.curves, 1)}
+        return save(self.table, path, parts=parts)
 
     def __getitem__(self, param: str) -> tuple[float, float]:
         """Return value and standard error of a parameter, ``fit["A.zeta"]``."""
@@ -76,7 +109,7 @@ def fit_sites(
     *,
     nucleus: str | None = None,
     spinning_Hz: float | Param | Sequence[float | Param] = 0.0,
-    between: tuple[float, float] | None = None,
+    between: tuple[float, float] | Sequence[tuple[float, float]] | None = None,
     baseline: int | None = 0,
     ties: Mapping[str, str] | None = None,
     reference_free: bool = False,
@@ -95,8 +128,8 @@ def fit_sites(
         Where ``attrs["nucleus"]`` does not say.
     spinning_Hz : float, Param or sequence
         Spinning rate (0: static) of each spectrum; a `Param` may vary.
-    between : (low, high), optional
-        Fit range, ppm.
+    between : (low, high) or sequence of them, optional
+        Fit range, ppm: one for all spectra, or one for each.
     baseline : int or None
         Order of the polynomial baseline; None for none.
     ties : mapping, optional
@@ -132,8 +165,9 @@ def fit_sites(
     shares = [s.share for s in sites]
     if any(s is not None for s in shares) and any(s is None for s in shares):
         raise FitError("fit_sites: give every site a share, or none")
+    ranges = _ranges(between, len(spectra))
     parts = [
-        part_of(ds, nucleus, between, baseline, density, cq_limit_MHz, at)
+        part_of(ds, nucleus, ranges[at], baseline, density, cq_limit_MHz, at)
         for at, ds in enumerate(spectra)
     ]
     params = _parameters(sites, parts, rates, reference_free)
@@ -178,6 +212,19 @@ def fit_sites(
     else:
         best, told = np.zeros(0), (1, True, "nothing varies")
     return _report(parts, sites, params, free, best, steps, values_at, told)
+
+
+def _ranges(
+    between: tuple[float, float] | Sequence[tuple[float, float]] | None, spectra: int
+) -> list[tuple[float, float] | None]:
+    if between is None:
+        return [None] * spectra
+    rows = np.asarray(between, dtype=float)
+    if rows.shape == (2,):
+        rows = np.tile(rows, (spectra, 1))
+    if rows.shape != (spectra, 2):
+        raise FitError(f"fit_sites: between holds {len(rows)} ranges for {spectra} spectra")
+    return [(float(low), float(high)) for low, high in rows]
 
 
 def _parameters(
@@ -273,7 +320,9 @@ def _report(
     if free:
         covar = np.linalg.pinv(normal).astype(float) * scale
     table = _table(params, free, best, steps, values_at, covar)
+    table = stamp(table, *(part.ds for part in parts))
     table.attrs.update(
+        convention="sites-1", technique="nmr",
         redchi=redchi, nfev=told[0], success=int(told[1]), message=told[2],
         errors="from uncertainty" if weighted else "scaled with the reduced chi-square",
     )  # fmt: skip
@@ -282,6 +331,8 @@ def _report(
         found = _areas(part, sites, values, at, slopes[at], covar, scale)
         areas.append(found)
         curves.append(_curves(part, sites, values, at, slopes[at][0]))
+    for ds in (*areas, *curves):
+        ds.attrs["convention"] = "sites-1"
     return SiteFit(table, tuple(areas), tuple(curves))
 
 
@@ -315,9 +366,41 @@ def _table(
             "stderr": ("param", stderr, {"units": "as in units"}),
             "units": ("param", np.array([UNITS[k] for k in kinds])),
             "free": ("param", np.array([n in free for n in names])),
+            "flag": (
+                "param",
+                _flags(params, names, free, stderr, covar),
+                {"flag_values": np.arange(len(FLAGS)), "flag_meanings": " ".join(FLAGS)},
+            ),
         },
         coords={"param": [_dotted(n) for n in names]},
     )
+
+
+def _flags(
+    params: Any, names: Sequence[str], free: Sequence[str], stderr: Array, covar: Array
+) -> npt.NDArray[np.int8]:
+    """Say of each parameter how far its value is to be trusted, as fits of lines do."""
+    error = np.sqrt(np.maximum(np.diagonal(covar), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        together = np.abs(covar / np.outer(error, error))
+    flags = np.full(len(names), OK, dtype=np.int8)
+    for k, name in enumerate(names):
+        p = params[name]
+        if name not in free:
+            flags[k] = TIED if p.expr else FIXED
+            continue
+        at = list(free).index(name)
+        reach = max(AT_BOUND * np.nan_to_num(stderr[k]), 1e-9 * max(abs(p.value), 1.0))
+        others = np.delete(together[at], at)
+        if p.value - p.min <= reach:
+            flags[k] = AT_MIN
+        elif p.max - p.value <= reach:
+            flags[k] = AT_MAX
+        elif not np.isfinite(stderr[k]) or stderr[k] == 0.0:
+            flags[k] = UNDETERMINED
+        elif others.size and np.nanmax(others, initial=0.0) > CORRELATED:
+            flags[k] = INDISTINCT
+    return flags
 
 
 def _dotted(name: str) -> str:

@@ -32,11 +32,9 @@ from spectra.component import Frozen, Param, first_problem
 from .errors import RecipeError
 from .nmr_models import SiteFit, fit_sites
 from .nmr_parts import Site
-from .recipe import Method
+from .recipe import MAX_BYTES, Method, plain_from_yaml
 from .store import write_text
 from .verbs import calibrate, correct, open, select
-
-MAX_BYTES = 4 * 1024**2
 
 
 class SitesRecipe(Frozen):
@@ -53,7 +51,7 @@ class SitesRecipe(Frozen):
     spinning_Hz : tuple of float or Param
         One rate per file, or one for all.
     between, baseline, ties, reference_free, density, cq_limit_MHz
-        As in `fit_sites`.
+        As in `fit_sites`; ``between`` one range for all files, or one for each.
     sites : tuple of Site
     """
 
@@ -63,7 +61,7 @@ class SitesRecipe(Frozen):
     select: dict[str, tuple[float, float]] = Field(default_factory=dict)
     nucleus: str | None = None
     spinning_Hz: tuple[float | Param, ...] = (0.0,)
-    between: tuple[float, float] | None = None
+    between: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
     baseline: int | None = Field(0, ge=0, le=8)
     ties: dict[str, str] = Field(default_factory=dict)
     reference_free: bool = False
@@ -136,8 +134,6 @@ def read_sites_recipe(path: str | PathLike[str]) -> SitesRecipe:
             raise RecipeError(f"{source.name}: larger than {MAX_BYTES} bytes; not a recipe")
         text, name = source.read_text("utf-8", "replace"), source.name
     try:
-        return SitesRecipe.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name}: not YAML ({str(error).splitlines()[0]})") from None
+        return SitesRecipe.model_validate(plain_from_yaml(text, name))
     except ValidationError as error:
         raise RecipeError(f"{name}: {first_problem(error)}") from None

@@ -22,8 +22,8 @@ from .errors import StoreError
 
 CONVENTIONS = (
     "spectrum-1", "channels-1", "fit-1", "depth-1", "amount-1", "aligned-1", "balance-1",
+    "sites-1",
 )  # fmt: skip
-PARTS = ("data", "amounts")
 _OWN = frozenset(
     {".nc", ".csv", ".tsv", ".txt", ".html", ".yaml", ".yml", ".json", ".png", ".pdf", ".svg"}
 )
@@ -45,7 +45,7 @@ def save(
     path : path-like
         Target; an earlier result is replaced, a measurement never.
     parts : mapping of str to xr.Dataset, optional
-        What goes with a fit: ``"data"`` and ``"amounts"``.
+        What goes with a fit: ``"data"`` and ``"amounts"``; with sites areas and curves.
 
     Returns
     -------
@@ -89,8 +89,8 @@ def load(path: str | PathLike[str], part: str | None = None) -> xr.Dataset:
     ----------
     path : path-like
         A netCDF-4 file.
-    part : {"data", "amounts"}, optional
-        What goes with a fit, instead of the fit itself.
+    part : str, optional
+        What goes with a fit (``"data"``, ``"amounts"``), instead of the fit itself.
 
     Returns
     -------
