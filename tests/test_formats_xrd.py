@@ -93,6 +93,30 @@ def stoe(path):
     return path
 
 
+def rigaku(path, kind="smartlab", scans=1):
+    """Write the three layouts that open readers describe."""
+    waves, axis, data = {
+        "smartlab": (1212, 2962, 3138), "rint": (1212, 3010, 3218), "other": (984, 2300, 2900),
+    }[kind]  # fmt: skip
+    whole = b""
+    for number in range(scans):
+        head = bytearray(data + 20)
+        if not number:
+            head[:4] = b"FI\0\0"
+            struct.pack_into("<dd", head, waves, 1.5406, 1.54439)
+        head[2136:2140] = b"PI\0\0"
+        struct.pack_into(
+            "<ii", head, 2166, 1_614_939_600 + 600 * number, 1_614_940_100 + 600 * number
+        )
+        struct.pack_into("<4f", head, axis - 4, 1.5, X[0], X[-1], 0.02)
+        head[data : data + 4] = b"DA\0\0"
+        struct.pack_into("<I", head, data + 8, 4 * Y.size + 8)
+        struct.pack_into("<I", head, data + 16, Y.size)
+        whole += bytes(head) + Y.astype("<f4").tobytes()
+    path.write_bytes(whole)
+    return path
+
+
 def philips(path, version=b"V3", continuous=0):
     head = bytearray(250 if version == b"V3" else 810)
     head[:4] = version + b"RD"
@@ -265,6 +289,9 @@ PLAIN = {
     "raw2.raw": raw2,
     "raw3.raw": raw3,
     "stoe.raw": stoe,
+    "rigaku.raw": rigaku,
+    "rint.raw": lambda p: rigaku(p, "rint"),
+    "elsewhere.raw": lambda p: rigaku(p, "other"),
     "scan.ras": ras,
     "scan.asc": rigaku_type,
     "scan.uxd": uxd,
@@ -321,6 +348,19 @@ def test_damage_is_told_in_words(tmp_path, name):
         path = tmp_path / "cut" / name
         path.write_bytes(bytes(damaged))
         contract.damage_is_an_error_in_words(record, path)
+
+
+def test_ranges_of_a_rigaku_file_are_a_series(tmp_path):
+    _, ds = opened(rigaku(tmp_path / "many.raw", scans=4))
+    assert ds["intensity"].dims == ("time", "two_theta")
+    assert np.allclose(ds["time"], [0.0, 600.0, 1200.0, 1800.0])
+    assert ds.attrs["time_per_step_s"] == 1.5
+    whole = rigaku(tmp_path / "one.raw").read_bytes()
+    wrong = bytearray(whole)
+    struct.pack_into("<f", wrong, 2970, 0.05)  # a step that does not lead to the last point
+    (tmp_path / "one.raw").write_bytes(bytes(wrong))
+    with pytest.raises(FormatError, match=r"export it as \.ras"):
+        formats.read(tmp_path / "one.raw")
 
 
 def test_old_bruker_files_hold_several_ranges(tmp_path):
