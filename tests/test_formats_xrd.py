@@ -363,6 +363,90 @@ def test_ranges_of_a_rigaku_file_are_a_series(tmp_path):
         formats.read(tmp_path / "one.raw")
 
 
+UXD = """; ...\\BT86.raw(Diffrac Plus V1.01 file) converted by XCH V1.0
+_FILEVERSION=2
+_SAMPLE='BT86'
+_MONOCHROMATOR=0
+; None
+_WL_UNIT='A'
+_WL1=1.540600
+_WL2=1.544390
+_WLRATIO=0.500000
+_ANODE='Cu'
+; (Data for Range number 1)
+_DRIVE='{drive}'
+_STEPTIME={time}
+_STEPSIZE=0.015592
+_STEPMODE='C'
+_START=9.954000
+_2THETACOUNTS
+"""
+
+
+def uxd_rows(n=8):
+    # four digits: from 10 degrees on the angles have lost one
+    return "".join(f"{9.954 + 0.015592 * i:.4g}\t{260 + i}\n" for i in range(n))
+
+
+def test_uxd_of_another_converter_keeps_its_steps(tmp_path):
+    path = text(tmp_path / "bt.uxd", UXD.format(drive="COUPLED", time=0.5) + uxd_rows())
+    _, ds = opened(path)
+    assert np.allclose(np.diff(ds["two_theta"]), 0.015592)
+    assert ds.attrs["time_per_step_s"] == 0.5
+
+
+def test_uxd_columns_are_what_the_drive_says(tmp_path):
+    with pytest.raises(FormatError, match="scans over THETA only"):
+        formats.read(text(tmp_path / "rock.uxd", UXD.format(drive="THETA", time=1) + uxd_rows()))
+    both = UXD.format(drive="KHI", time=1) + uxd_rows() + "_DRIVE='2THETA'\n_2THETACOUNTS\n"
+    regions, ds = opened(text(tmp_path / "both.uxd", both + uxd_rows(9)))
+    assert len(regions) == 1
+    assert ds.sizes["two_theta"] == 9
+
+
+def test_ranges_counted_for_other_times_are_no_series(tmp_path):
+    # 2 and 20 s in one file: ten times the counts of the same sample
+    body = UXD.format(drive="COUPLED", time=2) + uxd_rows()
+    for time in (20, 2):
+        body += f"_STEPTIME={time}\n_2THETACOUNTS\n" + uxd_rows()
+    regions, _ = opened(text(tmp_path / "times.uxd", body))
+    assert len(regions) == 3
+    assert [r.attrs["time_per_step_s"] for r in regions.values()] == [2.0, 20.0, 2.0]
+
+
+def test_udf_as_an_aeris_writes_it(tmp_path):
+    head = """SampleIdent,2025_06_03_CeO2_3_60_8min,/
+Title1,CeO2 Standard,/
+Title2,,/
+DiffrType,?,/
+DiffrNumber,1,/
+Anode,Cu,/
+LabdaAlpha1, 1.540598,/
+LabdaAlpha2, 1.544426,/
+RatioAlpha21, 0.50000,/
+DivergenceSlit,Fixed, 1/2,/
+ReceivingSlit,UNDEFINED,/
+MonochromatorUsed,NO,/
+GeneratorVoltage,  40,/
+TubeCurrent,  15,/
+FileDateTime,03-jun-2025 15:55,/
+DataAngleRange,   3.00043,  {end:.5f},/
+ScanStepSize, 0.01086644000,/
+ScanType,CONTINUOUS,/
+ScanStepTime, 18.87,/
+RawScan
+"""
+    counts = 40_000 - 3 * np.arange(300)
+    rows = [", ".join(f"{v:7d}" for v in counts[i : i + 8]) for i in range(0, 300, 8)]
+    end = 3.00043 + 0.01086644 * 299
+    path = text(tmp_path / "aeris.udf", head.format(end=end) + "\n".join(rows) + "/\n")
+    _, ds = opened(path)
+    assert np.array_equal(ds["intensity"], counts)
+    assert np.allclose(ds["two_theta"], 3.00043 + 0.01086644 * np.arange(300), atol=1e-5)
+    assert ds.attrs["wavelength_A"] == 1.540598
+    assert ds.attrs["ratio_2"] == 0.5
+
+
 def test_old_bruker_files_hold_several_ranges(tmp_path):
     for repeat in (True, False):
         regions, _ = opened(raw1(tmp_path / f"{repeat}.raw", 2, repeat))

@@ -173,6 +173,9 @@ def _alike(parts: list[xr.Dataset]) -> bool:
             return False
         if p["intensity"].attrs["units"] != first["intensity"].attrs["units"]:
             return False
+        # ten times the time per step is ten times the counts of the same sample
+        if p.attrs.get("time_per_step_s") != first.attrs.get("time_per_step_s"):
+            return False
         if ("uncertainty" in p) != ("uncertainty" in first):
             return False
         if p.attrs.get("wavelength_A") != first.attrs.get("wavelength_A"):

@@ -5,7 +5,9 @@ first range for all (``_WL1``, ``_WL2`` angstrom, ``_WLRATIO``, ``_ANODE``, ``_S
 ``_STEPSIZE`` deg, ``_STEPTIME`` s). Data begin at ``_2THETACOUNTS``, ``_2THETACPS`` (rows of angle
 and value), ``_2THETACOUNTSTIME`` (and time) or ``_COUNTS``, ``_CPS`` (values alone). Angles are
 rebuilt from start and step, which have more digits, where the rows agree with them. Counts are
-whole; CPS are rates. Scans over one axis are one series, from three on.
+whole; CPS are rates. The first column is the axis that ``_DRIVE`` names, whatever the marker says:
+rocking curves (``THETA``) and pole figures (``PHI``, ``KHI``) are left out. Scans over one axis are
+one series, from three on.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ..errors import FormatError
 from ._xrd import pattern, series, step_axis
 from .base import Format, Options, Regions, read_bytes
 
+_OTHER = re.compile(r"^\W*(THETA|OMEGA|PHI|KHI|CHI|PSI|X|Y|Z|AUX\d?)\W*$", re.I)
 _DATA = re.compile(r"_(2THETA)?(COUNTS|CPS)(TIME)?$", re.I)
 
 
@@ -63,9 +66,17 @@ def read(path: Path, options: Options) -> Regions:
                     f"{path.name}: line {number}: {line[:40]!r} is not a row of numbers"
                 ) from None
     regions: dict[str, Any] = {}
+    other = [h["_DRIVE"].strip("'\" ") for h, _, _ in blocks if _OTHER.match(h.get("_DRIVE", ""))]
     for header, kind, values in blocks:
+        if _OTHER.match(header.get("_DRIVE", "")):
+            continue
         name = path.stem if len(blocks) == 1 else f"range {len(regions) + 1}"
         regions[name] = _range(path, name, header, kind, values)
+    if other and not regions:
+        raise FormatError(
+            f"{path.name}: scans over {', '.join(dict.fromkeys(other))} only; a powder pattern "
+            "runs over two-theta (_DRIVE='COUPLED' or '2THETA')"
+        )
     if not regions:
         raise FormatError(f"{path.name}: no _2THETACOUNTS or _COUNTS: the file is truncated")
     return series(path, regions)
