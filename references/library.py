@@ -285,24 +285,37 @@ def _from_plain(data: Mapping[str, Any]) -> Library:
 
 def _species(files: Iterable[Path]) -> dict[str, Species]:
     found: dict[str, Species] = {}
+    faults: list[tuple[Path, LibraryError]] = []
     for file in files:
-        data = _yaml(file)
-        if not isinstance(data, dict):
-            raise LibraryError(f"{file.name}: expected keys and values of one species")
-        for line in data.get("lines") or ():
-            if isinstance(line, dict):
-                line.setdefault("species", data.get("id"))
-        told = _truth(data)
-        if told:
-            raise LibraryError(f"{file.name}: {told}")
         try:
-            one = Species.model_validate(data)
-        except ValidationError as error:
-            raise LibraryError(f"{file.name}: {_first(error, data)}") from None
-        if one.id != file.stem:
-            raise LibraryError(f"{file.name}: id {one.id!r} must be the file's name")
-        found[one.id] = one
+            found[file.stem] = _one_species(file)
+        except LibraryError as error:
+            faults.append((file, error))
+    if faults:
+        others = ", ".join(file.name for file, _ in faults[1:6])
+        more = f"; {len(faults) - 1} more cannot be read: {others}" if others else ""
+        raise LibraryError(f"{faults[0][1]}{more}{', ...' if len(faults) > 6 else ''}")
     return found
+
+
+def _one_species(file: Path) -> Species:
+    data = _yaml(file)
+    if not isinstance(data, dict):
+        raise LibraryError(f"{file.name}: expected keys and values of one species")
+    lines = data.get("lines")
+    for line in lines if isinstance(lines, list) else ():
+        if isinstance(line, dict):
+            line.setdefault("species", data.get("id"))
+    told = _truth(data)
+    if told:
+        raise LibraryError(f"{file.name}: {told}")
+    try:
+        one = Species.model_validate(data)
+    except ValidationError as error:
+        raise LibraryError(f"{file.name}: {_first(error, data)}") from None
+    if one.id != file.stem:
+        raise LibraryError(f"{file.name}: id {one.id!r} must be the file's name")
+    return one
 
 
 def _named(file: Path, model: type[Any]) -> dict[str, Any]:
@@ -370,7 +383,9 @@ def _yaml(file: Path) -> Any:
         raise LibraryError(f"{file.name}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise LibraryError(f"{file.name}: not UTF-8 text (byte {error.start})") from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError,
+            TypeError, ValueError) as error:  # fmt: skip
+        # PyYAML's constructors stumble over tags that do not fit their text (`!!int ''`).
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         why = str(getattr(error, "problem", None) or "").split("\n")[0][:120]
@@ -386,7 +401,7 @@ def _first(error: ValidationError, data: Any = None) -> str:
     if problem["type"] == "extra_forbidden":
         what = "unknown key"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{_place(list(problem['loc']), data)}: {what}{more}"
+    return " ".join(f"{_place(list(problem['loc']), data)}: {what}{more}".split())
 
 
 def _place(path: list[int | str], data: Any) -> str:

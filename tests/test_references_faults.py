@@ -63,12 +63,15 @@ REFUSED = {
     "tab": (put("    value: 54.6", "\tvalue: 54.6"), "not YAML (found character"),
     "two documents": (f"{GOOD}---\n{GOOD}", "not YAML"),
     "a python object": ("id: !!python/object/apply:os.system [ls]\n", "not YAML"),
+    "a tag that does not fit": (put("value: 54.6", "value: !!int ''"), "not YAML"),
     "endless nesting": ("[" * 5000, "not YAML"),
     "itself": ("a: &a [*a]\n", "a: unknown key (and 4 more)"),
     "latin 1": (GOOD.encode().replace(b"lithium", b"l\xedthium"), "not UTF-8 text (byte "),
     "utf 16": (GOOD.encode("utf-16"), "not UTF-8 text (byte 0)"),
     "a list": ("- a\n", "expected keys and values"),
     "empty": ("", "expected keys and values"),
+    "a number for the lines": (GOOD.split("lines:")[0] + "lines: 5\n", "lines: Input should be"),
+    "a text for a line": (GOOD.split("lines:")[0] + "lines: [x]\n", "line 1: Input should be"),
     "huge": (GOOD + "#" * (5 * 1024**2), "larger than"),
     "too many sites": (
         put("      - {elements: {Se: 1}", "      - {elements: {Se: 1}, x: 0, y: 0, z: 0}\n" * 1000
@@ -300,3 +303,14 @@ def test_wrong_core_levels_and_nuclei_are_found(tmp_path, file, text, says):
     problems = [str(problem) for problem in check(library, structures=False)]
     assert any(says in problem for problem in problems), problems
     assert len(problems) == 1
+
+
+def test_all_files_that_cannot_be_read_are_named_at_once(tmp_path):
+    for name in "ABCDEFGH":
+        (tmp_path / f"{name}.yaml").write_text("colour: red\n")
+    (tmp_path / "Li2Se.yaml").write_text(GOOD)
+    with pytest.raises(LibraryError) as caught:
+        references.load(tmp_path)
+    text = str(caught.value)
+    assert text.startswith("A.yaml: colour: unknown key")
+    assert text.endswith("; 7 more cannot be read: B.yaml, C.yaml, D.yaml, E.yaml, F.yaml, ...")
