@@ -174,14 +174,73 @@ def test_decimal_commas_padding_and_rates(tmp_path):
     assert ds.attrs["photon_energy_eV"] == PHOTON
 
 
-def test_what_shortens_blocks_is_refused_in_words(tmp_path):
+def lengths(mode, scan, columns, variables, comments=2):
+    """Return how many lines each of the 40 parts of a block has (Dench et al. 1988, table 2)."""
+    mapped, lines, sputtered = mode in MAPS, mode in LINES, mode in SPUTTERED
+    return [
+        1, 1, 1, 1, 1, 1, 1, 1 + comments, 1, 2 * mapped, variables, 1, 3 * sputtered, 1, 1, 2,
+        2 * (mapped or lines), 6 * lines, 1, 1, 1, 1, 0, 1, 1, 1, 2, 2, 1, 2,
+        4 * (scan == "REGULAR"), 1 + 2 * columns, 1, 1, 1, 1, 7 * sputtered, 2, 1, 4,
+    ]  # fmt: skip
+
+
+def without(lines, left_out, parts):
+    """Leave numbered parts out of a block's lines; its two names and its data stay."""
+    kept, at = list(lines[:2]), 2
+    for number, length in enumerate(parts, 1):
+        kept += [] if number in left_out else lines[at : at + length]
+        at += length
+    return kept + list(lines[at:])
+
+
+@pytest.mark.parametrize("excluded", [True, False])
+@pytest.mark.parametrize("scan", ["REGULAR", "IRREGULAR"])
+@pytest.mark.parametrize("mode", MODES)
+def test_parts_that_stand_in_the_first_block_alone(tmp_path, mode, scan, excluded):
+    rng = np.random.default_rng(5)
+    told = {"mode": mode, "scan": scan, "variables": (7.5,)}
+    blocks = [
+        block(counts(), **told),
+        block(rng.poisson(90.0, 41), name="P 2p/2", species="P", start=1350.0, **told),
+        block(rng.poisson(60.0, 41), name="Li 1s/3", species="Li", transition="1s", **told),
+    ]
+    whole = vamas(tmp_path / "whole.vms", blocks, mode=mode, scan=scan, variables=[("tilt", "d")])
+    differ = {9, 29, 30, 31, 8}
+    left_out = set(range(1, 41)) - differ
+    parts = lengths(mode, scan, 1 + (scan == "IRREGULAR"), 1)
+    short = vamas(
+        tmp_path / "short.vms",
+        [blocks[0], *(without(b, left_out, parts) for b in blocks[1:])],
+        mode=mode, scan=scan, variables=[("tilt", "d")],
+    )  # fmt: skip
+    lines = short.read_text(encoding="latin-1").split("\n")
+    at = next(i for i, line in enumerate(lines) if line.strip() == "item") - 2
+    assert lines[at].strip() == "0"
+    listed = sorted(left_out) if excluded else sorted(differ)
+    lines[at : at + 1] = [str(-len(listed) if excluded else len(listed)), *map(str, listed)]
+    short.write_text("\n".join(lines), encoding="latin-1")
+    ours, theirs = formats.read(short), formats.read(whole)
+    assert list(ours) == list(theirs) == ["S 2p", "P 2p", "Li 1s"]
+    for name, ds in theirs.items():
+        np.testing.assert_array_equal(ours[name]["intensity"], ds["intensity"])
+        np.testing.assert_array_equal(ours[name]["binding_energy"], ds["binding_energy"])
+        same = set(ds.attrs) - {"source", "history"}  # these name the file
+        assert {k: ours[name].attrs[k] for k in same} == {k: ds.attrs[k] for k in same}
+
+
+@pytest.mark.parametrize(
+    ("said", "match"), [("2.5", "whole numbers"), ("41", "from -40 to 40"), ("1\n41", "0 to 40")]
+)
+def test_a_wrong_list_of_parts_is_said(tmp_path, said, match):
     path = vamas(tmp_path / "a.vms", [block(counts())])
     lines = path.read_text(encoding="latin-1").split("\n")
-    at = lines.index("REGULAR") + 3  # regions, variables, then the list
-    lines[at] = "2"
+    lines[lines.index("REGULAR") + 3] = said  # regions, variables, then the list
     path.write_text("\n".join(lines), encoding="latin-1")
-    with pytest.raises(FormatError, match="inclusion or exclusion"):
+    with pytest.raises(FormatError, match=match):
         formats.read(path)
+
+
+def test_a_cut_file_is_said(tmp_path):
     cut = vamas(tmp_path / "b.vms", [block(counts())])
     cut.write_bytes(cut.read_bytes()[:-120])
     with pytest.raises(FormatError, match="truncated"):

@@ -3,7 +3,9 @@
 Layout: header (identifier, five texts, comments, experiment and scan mode, experimental variables,
 upgrade counts), then blocks: texts, date, comments, technique, source energy, analyser settings,
 labels of species and transition, abscissa (``REGULAR``: start and increment; ``IRREGULAR``: the
-first of the corresponding variables), corresponding variables interleaved point by point.
+first of the corresponding variables), corresponding variables interleaved point by point. A
+parameter inclusion or exclusion list says which of the 40 numbered parts of a block (W. A. Dench et
+al., Surf. Interface Anal. 13 (1988) 63) are the same in all blocks and stand in the first alone.
 
 Energies: ``kinetic energy`` becomes binding energy with the block's source energy,
 ``BE = h nu - KE``; ``binding energy`` is taken as it is. Nothing is shifted: a charge correction
@@ -23,6 +25,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +40,7 @@ from .base import Format, Options, Regions, read_bytes, source
 
 _IDENTIFIER = "VAMAS Surface Chemical Analysis Standard Data Transfer Format 1988 May 4"
 _MAX_POINTS = 10_000_000
+_PARTS = 40
 _MAPPED = ("MAP", "MAPDP")
 _SPUTTER_MODES = ("MAPDP", "MAPSVDP", "SDP", "SDPSV")
 _ION_TECHNIQUES = ("FABMS", "FABMS energy spec", "ISS", "SIMS", "SIMS energy spec", "SNMS",
@@ -54,6 +59,8 @@ class _Lines:
     lines: list[str]
     at: int = 0
     what: str = "header"
+    first: dict[int, int] = field(default_factory=dict)
+    """Where the numbered parts of the first block begin."""
 
     def text(self, what: str) -> str:
         if self.at >= len(self.lines):
@@ -86,6 +93,18 @@ class _Lines:
         for _ in range(number):
             self.text(what)
 
+    @contextmanager
+    def part(self, number: int, later: frozenset[int]) -> Iterator[None]:
+        """Read a numbered part of a block, from the first block where this one leaves it out."""
+        if number not in self.first:
+            self.first[number] = self.at
+        elif number not in later:
+            here, self.at = self.at, self.first[number]
+            yield
+            self.at = here
+            return
+        yield
+
 
 def _float(text: str) -> float:
     """Read a number; some programs write it with the decimal comma of their locale."""
@@ -104,6 +123,8 @@ class _Header:
     variables: list[tuple[str, str]]
     future_block: int
     blocks: int
+    later: frozenset[int]
+    """Numbered parts of a block that the second and further blocks hold."""
 
 
 @dataclass
@@ -164,70 +185,113 @@ def _header(lines: _Lines) -> _Header:
         (lines.text("experimental variable"), lines.text("its units"))
         for _ in range(lines.count("number of experimental variables", 1000))
     ]
-    listed = lines.number("entries in the parameter inclusion list")
-    if listed:
-        raise FormatError(
-            f"{lines.name}: line {lines.at}: a parameter inclusion or exclusion list shortens the "
-            "blocks; export without it"
-        )
+    later = _later(lines)
     lines.skip(lines.count("number of manually entered items", 1000), "manual item")
     future_experiment = lines.count("future upgrade experiment entries", 1000)
     future_block = lines.count("future upgrade block entries", 1000)
     lines.skip(future_experiment, "future upgrade entry")
-    return _Header(mode, scan, variables, future_block, lines.count("number of blocks", 1_000_000))
+    number = lines.count("number of blocks", 1_000_000)
+    return _Header(mode, scan, variables, future_block, number, later)
+
+
+def _later(lines: _Lines) -> frozenset[int]:
+    """Read the list of parts that are the same in all blocks and stand in the first alone.
+
+    Positive: the parts listed are in every block; negative: those not listed are; 0: all are.
+    """
+    listed = lines.number("entries in the parameter inclusion list")
+    if listed != int(listed) or abs(listed) > _PARTS:
+        raise FormatError(
+            f"{lines.name}: line {lines.at}: {listed:g} entries in the parameter inclusion list; "
+            f"allowed: whole numbers from -{_PARTS} to {_PARTS}"
+        )
+    named = {lines.count("number of a block parameter", _PARTS) for _ in range(abs(int(listed)))}
+    every = frozenset(range(1, _PARTS + 1))
+    return frozenset(named) & every if listed > 0 else every - named
 
 
 def _block(lines: _Lines, header: _Header, number: int) -> _Block:
+    """Read a block; the numbers of its parts are those of the parameter inclusion list."""
     lines.what = f"block {number}"
+    mode = header.mode
+
+    def part(which: int) -> AbstractContextManager[None]:
+        return lines.part(which, header.later)
+
     name = lines.text("block identifier")
     sample = lines.text("sample identifier")
-    date = [lines.number(w) for w in ("year", "month", "day", "hour", "minute", "second")]
-    lines.number("hours in advance of GMT")
-    comments = [lines.text("comment") for _ in range(lines.count("number of comment lines"))]
-    technique = lines.text("technique")
-    if header.mode in _MAPPED:
-        lines.skip(2, "coordinate")
-    variables = [lines.number(label) for label, _ in header.variables]
-    source_label = lines.text("source label")
-    if header.mode in _SPUTTER_MODES or technique in _ION_TECHNIQUES:
-        lines.skip(3, "sputtering particle")
-    energy = lines.number("source energy")
-    lines.skip(3, "source strength and width")
-    if header.mode in (*_MAPPED, "MAPSV", "MAPSVDP", "SEM"):
-        lines.skip(2, "field of view")
-    if header.mode in ("MAPSV", "MAPSVDP", "SEM"):
-        lines.skip(6, "line scan")
-    lines.skip(2, "source angles")
-    lines.text("analyser mode")
-    pass_energy = lines.number("pass energy")
-    if technique == "AES diff":
-        lines.text("differential width")
-    lines.text("magnification")
-    work_function = lines.number("work function")
-    lines.skip(5, "bias, width, take-off angles")
-    species = lines.text("species label")
-    transition = lines.text("transition label")
-    lines.text("charge of particle")
-    abscissa = None
-    if header.scan == "REGULAR":
-        abscissa = (
-            lines.text("abscissa label"),
-            lines.text("abscissa units"),
-            lines.number("abscissa start"),
-            lines.number("abscissa increment"),
-        )
-    corresponding = [
-        (lines.text("variable label"), lines.text("variable units"))
-        for _ in range(lines.count("number of corresponding variables", 100))
-    ]
-    lines.text("signal mode")
-    dwell = lines.number("signal collection time")
-    scans = int(lines.number("number of scans"))
-    lines.text("signal time correction")
-    if technique in _PROFILE_TECHNIQUES and header.mode in _SPUTTER_MODES:
-        lines.skip(7, "sputtering source")
-    lines.skip(3, "sample angles")
-    lines.skip(3 * lines.count("number of additional parameters", 1000), "additional parameter")
+    date = []
+    for which, unit in enumerate(("year", "month", "day", "hour", "minute", "second"), 1):
+        with part(which):
+            date.append(lines.number(unit))
+    with part(7):
+        lines.number("hours in advance of GMT")
+    with part(8):
+        comments = [lines.text("comment") for _ in range(lines.count("number of comment lines"))]
+    with part(9):
+        technique = lines.text("technique")
+    with part(10):
+        lines.skip(2 if mode in _MAPPED else 0, "coordinate")
+    with part(11):
+        variables = [lines.number(label) for label, _ in header.variables]
+    with part(12):
+        source_label = lines.text("source label")
+    with part(13):
+        ions = mode in _SPUTTER_MODES or technique in _ION_TECHNIQUES
+        lines.skip(3 if ions else 0, "sputtering particle")
+    with part(14):
+        energy = lines.number("source energy")
+    with part(15):
+        lines.text("source strength")
+    with part(16):
+        lines.skip(2, "source width")
+    with part(17):
+        lines.skip(2 if mode in (*_MAPPED, "MAPSV", "MAPSVDP", "SEM") else 0, "field of view")
+    with part(18):
+        lines.skip(6 if mode in ("MAPSV", "MAPSVDP", "SEM") else 0, "line scan")
+    for which, angle in ((19, "source polar angle"), (20, "source azimuth"), (21, "analyser mode")):
+        with part(which):
+            lines.text(angle)
+    with part(22):
+        pass_energy = lines.number("pass energy")
+    with part(23):
+        lines.skip(1 if technique == "AES diff" else 0, "differential width")
+    with part(24):
+        lines.text("magnification")
+    with part(25):
+        work_function = lines.number("work function")
+    for which, length, what in ((26, 1, "bias"), (27, 2, "width"), (28, 2, "take-off angles")):
+        with part(which):
+            lines.skip(length, what)
+    with part(29):
+        species = lines.text("species label")
+    with part(30):
+        transition = lines.text("transition label")
+        lines.text("charge of particle")
+    with part(31):
+        abscissa = _abscissa(lines) if header.scan == "REGULAR" else None
+    with part(32):
+        corresponding = [
+            (lines.text("variable label"), lines.text("variable units"))
+            for _ in range(lines.count("number of corresponding variables", 100))
+        ]
+    with part(33):
+        lines.text("signal mode")
+    with part(34):
+        dwell = lines.number("signal collection time")
+    with part(35):
+        scans = int(lines.number("number of scans"))
+    with part(36):
+        lines.text("signal time correction")
+    with part(37):
+        profiled = technique in _PROFILE_TECHNIQUES and mode in _SPUTTER_MODES
+        lines.skip(7 if profiled else 0, "sputtering source")
+    with part(38):
+        lines.skip(2, "sample tilt")
+    with part(39):
+        lines.text("sample rotation")
+    with part(40):
+        lines.skip(3 * lines.count("number of additional parameters", 1000), "additional parameter")
     lines.skip(header.future_block, "future upgrade entry")
     total = lines.count("number of ordinate values", _MAX_POINTS)
     lines.skip(2 * len(corresponding), "minimum and maximum")
@@ -241,6 +305,15 @@ def _block(lines: _Lines, header: _Header, number: int) -> _Block:
         pass_energy, work_function, species, transition, abscissa, corresponding, dwell, scans,
         _values(lines, total, number).reshape(-1, len(corresponding)),
     )  # fmt: skip
+
+
+def _abscissa(lines: _Lines) -> tuple[str, str, float, float]:
+    return (
+        lines.text("abscissa label"),
+        lines.text("abscissa units"),
+        lines.number("abscissa start"),
+        lines.number("abscissa increment"),
+    )
 
 
 def _values(lines: _Lines, total: int, number: int) -> np.ndarray:
