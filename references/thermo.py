@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Set = Literal["dft", "dft_2015", "experiment"]
 MAX_BYTES = 256 * 1024**2
+LARGEST_eV_ATOM = 10.0
+"""No compound is so much more (or less) stable than its elements; Y2O3 has -4 eV/atom."""
 _TINY = 1e-6
 SULFIDE_EV = 0.503
 """Correction of a sulfide ion in the MP2020 scheme, eV (A. Wang et al., Sci. Rep. 11 (2021) 15496,
@@ -158,8 +160,8 @@ def read_energies(path: Path) -> tuple[Energy, ...]:
     for number, item in enumerate(data):
         try:
             composition = Composition(item.get("composition") or item["formula_pretty"])
-            if not composition.valid:
-                raise ValueError(f"{composition} names no element")
+            if not composition.valid or not 0.0 < composition.num_atoms < 1e6:
+                raise ValueError("a composition of no elements, or of none or too many atoms")
             name = str(item.get("entry_id") or item.get("material_id") or "")
             formed = item.get("formation_energy_per_atom")
             if formed is None:
@@ -189,6 +191,11 @@ def read_energies(path: Path) -> tuple[Energy, ...]:
 
 
 def _own(composition: Any, energy: float, name: str, path: Path) -> Energy:
+    if abs(energy) > LARGEST_eV_ATOM:
+        raise LibraryError(
+            f"{path.name}: {composition.reduced_formula}: {energy:g} eV/atom from its elements; "
+            "give eV per atom (not kJ/mol, not per formula unit), elements of the same calculation"
+        )
     try:
         return Energy(
             formula=composition.reduced_formula,

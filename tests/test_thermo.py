@@ -335,7 +335,10 @@ def test_a_summary_download_of_the_materials_project(tmp_path):
     assert found.reduction_V < 0.3
 
 
-NO_LISTS = ["", "{}", "[1]", '[{"energy": 1}]', "[[[[", '[{"composition": "Qq", "energy": 1}]']
+NO_LISTS = [
+    "", "{}", "[1]", '[{"energy": 1}]', "[[[[", '[{"composition": "Qq", "energy": 1}]',
+    '[{"composition": {"Li": 0}, "energy": 1}]', '[{"composition": {"Li": 1e400}, "energy": 1}]',
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NO_LISTS)
@@ -343,6 +346,13 @@ def test_what_is_no_entry_list_is_refused(tmp_path, text):
     path = tmp_path / "mine.json"
     path.write_text(text)
     with pytest.raises(LibraryError, match=r"mine\.json"):
+        thermo.read_energies(path)
+
+
+def test_an_energy_in_other_units_is_refused(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('[{"formula_pretty": "Li2S", "formation_energy_per_atom": -441.4}]')
+    with pytest.raises(LibraryError, match=r"Li2S: -441\.4 eV/atom .* not kJ/mol"):
         thermo.read_energies(path)
 
 
