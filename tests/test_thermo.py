@@ -352,7 +352,7 @@ def test_what_is_no_entry_list_is_refused(tmp_path, text):
 def test_an_energy_in_other_units_is_refused(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text('[{"formula_pretty": "Li2S", "formation_energy_per_atom": -441.4}]')
-    with pytest.raises(LibraryError, match=r"Li2S: -441\.4 eV/atom .* not kJ/mol"):
+    with pytest.raises(LibraryError, match=r"Li2S: -441\.4 eV/atom .*not kJ/mol"):
         thermo.read_energies(path)
 
 
