@@ -38,7 +38,7 @@ from .own import Own, peak, straight
 
 MAX_UPLOAD_BYTES = 512 * 1024**2
 MOST_FILES = 2000
-_NOT_MEASURED = (".yaml", ".json", ".png")
+_NOT_MEASURED = (".yaml", ".png")
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._ ()+-]")
 
 
@@ -84,6 +84,9 @@ class Session(param.Parameterized):
                 if not nested and any(f.sniff(b"", path) for f in formats.formats().values()):
                     measured.add(path)
                     found.append(inside.as_posix() + "/")
+            elif path.suffix == ".json":
+                if _claimed(path):
+                    found.append(inside.as_posix())
             elif path.suffix not in _NOT_MEASURED and (path.suffix or not within):
                 found.append(inside.as_posix())
             if len(found) >= MOST_FILES:
@@ -322,6 +325,15 @@ class Session(param.Parameterized):
 
     def _guarded(self) -> _Guard:
         return _Guard(self)
+
+
+def _claimed(path: Path) -> bool:
+    """Whether a format knows the file: most JSON files are summaries, some are spectra."""
+    try:
+        formats.identify(path)
+    except InterphaseError:
+        return False
+    return True
 
 
 class _Guard:

@@ -236,6 +236,73 @@ def test_ssnake_signals_and_cut_files(tmp_path):
         formats.read(path, format="ssnake_mat")
 
 
+def as_json(path, fields, **changes):
+    """Write ssNake's fields as its own JSON export does."""
+    values = np.asarray(fields["data"])
+    told = {
+        "dataReal": values.real.tolist(), "dataImag": values.imag.tolist(),
+        "hyper": [0], "freq": [1e8], "sw": [1e4], "spec": [0.0], "wholeEcho": [0.0],
+        "ref": [float("nan")], "history": ["loaded"], "metaData": {},
+        "xaxArray": [(np.arange(values.shape[-1]) / 1e4).tolist()], **changes,
+    }  # fmt: skip
+    path.write_text(json.dumps({k: v for k, v in told.items() if v is not None}))
+    return path
+
+
+@pytest.mark.parametrize("name", ["glycine_13C_static", "RbNO3_87Rb_300MHz"])
+def test_ssnake_json_is_its_matlab_file(tmp_path, name):
+    import scipy.io
+
+    source = data(f"nmr/ssnake_mat/{name}.mat")
+    loaded = next(v for k, v in scipy.io.loadmat(source).items() if not k.startswith("__"))[0, 0]
+    names = loaded.dtype.names
+    told = {n: np.asarray(loaded[n]).ravel().astype(float).tolist() for n in
+            ("freq", "sw", "spec", "wholeEcho", "ref") if n in names}  # fmt: skip
+    axis = np.asarray(loaded["xaxArray"])
+    axis = axis.ravel()[-1] if axis.dtype == object else axis
+    values = np.asarray(loaded["data"])
+    values = values.ravel()[0] if values.dtype == object else values
+    values = np.asarray(values).reshape(1, -1)  # components x points
+    path = as_json(tmp_path / "a.json", {"data": values}, **told, xaxArray=[axis.ravel().tolist()])
+    ours, theirs = only(path), only(source)
+    np.testing.assert_array_equal(ours["intensity"], theirs["intensity"])
+    np.testing.assert_array_equal(ours["chemical_shift"], theirs["chemical_shift"])
+    assert ours.attrs["reference_MHz"] == theirs.attrs["reference_MHz"]
+
+
+def test_ssnake_json_signals_rows_and_mistakes(tmp_path):
+    rng = np.random.default_rng(1)
+    row = rng.normal(size=16) + 1j * rng.normal(size=16)
+    ds = only(as_json(tmp_path / "a.json", {"data": row[None]}))
+    assert ds.sizes == {"acquisition_time": 16}
+    assert ds.attrs["carrier_MHz"] == 100.0
+    np.testing.assert_array_equal(ds["intensity"] + 1j * ds["intensity_im"], row)
+    old = only(as_json(tmp_path / "old.json", {"data": row}, hyper=None))  # before hypercomplex
+    np.testing.assert_array_equal(old["intensity"], ds["intensity"])
+    two = rng.normal(size=(1, 3, 16)) + 0j
+    axes = [[0.0, 1e-3, 2e-3], (np.arange(16) / 1e4).tolist()]
+    twice = {"freq": [1e8, 1e8], "sw": [1e3, 1e4], "spec": [0, 0], "ref": [None, None],
+             "wholeEcho": [0, 0]}  # fmt: skip
+    many = only(as_json(tmp_path / "two.json", {"data": two}, **twice, xaxArray=axes))
+    assert many.sizes == {"scan": 3, "acquisition_time": 16}
+    np.testing.assert_array_equal(many["intensity"], two[0].real)
+    for changes, says in (
+        ({"xaxArray": [[0.0, 1e-4]]}, "2 axis values for 16 points"),
+        ({"dataImag": [[0.0]]}, "dataImag of"),
+        ({"sw": ["wide"]}, "sw is no regular array"),
+        ({"xaxArray": 3}, "xaxArray is no list"),
+        ({"ref": None}, "no ref in it"),
+        ({"freq": [0.0]}, "neither ref nor freq"),
+    ):
+        path = as_json(tmp_path / "bad.json", {"data": row[None]}, **changes)
+        with pytest.raises(FormatError, match=says):
+            formats.read(path)
+    whole = (tmp_path / "a.json").read_bytes()
+    (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FormatError, match="not whole JSON"):
+        formats.read(tmp_path / "cut.json")
+
+
 def test_csdm_spectrum_and_refusals(tmp_path):
     source = data("nmr/csdm_17O_MAS_Na2SiO3.csdf")
     ds = only(source)
