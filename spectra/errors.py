@@ -27,3 +27,7 @@ class CalibrationError(InterphaseError):
 
 class ModelError(InterphaseError):
     """Components are inconsistent: unknown shape, parameter, bound or expression."""
+
+
+class NoAmountsError(ModelError):
+    """The fit is sound, but its areas are free and mean no amounts."""

@@ -158,3 +158,25 @@ def test_a_phase_that_is_not_seen_has_no_cell():
     assert np.isfinite(lattice[clear > 5.5]).all()
     # without the rule some are off by a hundred errors
     assert np.nanquantile(np.abs(lattice), 0.99) < 3.5
+
+
+def test_free_intensities_are_a_result_without_amounts(tmp_path, capsys):
+    from workbench.cli import main
+
+    ds = simulated(2, times=2, points=900)
+    wb.save(ds, tmp_path / "scan.nc")
+    recipe = tmp_path / "free.yaml"
+    recipe.write_text(
+        "technique: xrd\npropose: {species: [LiCl, Li2S], settings: {intensities: free, "
+        "weakest: 0.2, background: 4}}\n"
+    )
+    out = tmp_path / "fit.nc"
+    assert main(["fit", str(tmp_path / "scan.nc"), "--recipe", str(recipe), "-o", str(out)]) in (
+        0,
+        2,
+    )
+    told = capsys.readouterr()
+    assert "LiCl_strain_a" in told.out
+    assert "no amounts" in told.err
+    assert "intensities='tied'" in told.err
+    assert out.exists()

@@ -328,6 +328,8 @@ def _fit(args: argparse.Namespace) -> int:
     else:
         print_result(result.fit, result.amounts)
         print(f"written: {args.output}")
+    if "no_amounts" in result.fit.attrs:
+        print(f"no amounts: {result.fit.attrs['no_amounts']}", file=sys.stderr)
     tell_misfit(result.fit)
     if flagged:
         list_flagged(result.fit)

@@ -18,6 +18,7 @@ from references.errors import InterphaseError
 from spectra import formats, techniques
 from spectra.component import Components
 from spectra.convention import COUNTS
+from spectra.errors import NoAmountsError
 from spectra.formats.base import sha256
 
 from .align import align
@@ -134,7 +135,12 @@ def run_recipe(
         progress=progress,
     )
     result.attrs["recipe"] = recipe.model_dump_json(exclude_defaults=True)
-    amounts = quantify(result) if components.species else None
+    amounts = None
+    if components.species:
+        try:
+            amounts = quantify(result)
+        except NoAmountsError as error:  # free intensities: cells and places, no amounts
+            result.attrs["no_amounts"] = str(error)
     return Result(ds, result, amounts)
 
 

@@ -73,6 +73,20 @@ def print_result(fit: xr.Dataset, amounts: xr.Dataset | None) -> None:
                 for p, v, e in zip(fit["param"].values, fit["value"], fit["stderr"], strict=True)
             ]
             print_table(rows, ["parameter", "value", "1 sigma"])
+            return
+        # what all components share (strains, shifts, widths) over the series
+        common = [k for k, p in enumerate(fit["param"].values) if "." not in str(p)]
+        rows = []
+        for k in common:
+            value = fit["value"].values[..., k].ravel()
+            error = fit["stderr"].values[..., k].ravel()
+            good = np.isfinite(value)
+            if good.any():
+                sigma = np.median(error[good & np.isfinite(error)]) if (error > 0).any() else 0.0
+                rows.append([str(fit["param"].values[k]), f"{value[good].min():.6g}",
+                             f"{value[good].max():.6g}", f"{sigma:.2g}"])  # fmt: skip
+        if rows:
+            print_table(rows, ["parameter", "least", "largest", "1 sigma"])
         return
     outer = [d for d in amounts["amount"].dims if d != "species"]
     units = amounts["amount"].attrs["units"]

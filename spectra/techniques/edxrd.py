@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..component import Component, Components
-from ..errors import ModelError
+from ..errors import ModelError, NoAmountsError
 from ._edxrd_axes import cell_of_lines
 from ._edxrd_calibrate import Known, Sources, StandardPowder, known, sources, standard
 from ._edxrd_correct import DeadTime, Mask, dead_time, mask
@@ -81,7 +81,7 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
     """
     phases = [c for c in components if c.species is not None and c.params["area"].expr is None]
     if len({c.species for c in phases}) < len(phases):
-        raise ModelError(
+        raise NoAmountsError(
             "quantify edxrd: intensities are free (mode 'pawley'), they carry no amounts; propose "
             "with mode='intensities'"
         )

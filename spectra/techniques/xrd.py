@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ..component import Components
 from ..convention import where
-from ..errors import CalibrationError, ModelError
+from ..errors import CalibrationError, ModelError, NoAmountsError
 from ._edxrd_correct import Mask, mask
 from ._xrd_absorption import Microabsorption, factors, microabsorption, start_weights
 from ._xrd_model import Model, lines_of, propose
@@ -116,7 +116,7 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
     for name in components.species:
         own = [c for c in components if c.species == name]
         if sum(c.params["area"].expr is None for c in own) != 1:
-            raise ModelError(
+            raise NoAmountsError(
                 f"quantify xrd: areas of {name} are free, they carry no amounts; propose with "
                 "intensities='tied'"
             )
