@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .errors import LibraryError
 from .library import Library
 from .model import CoreLevel, Line, Nucleus, Separation, Species, StructureData, count_atoms
 
@@ -387,8 +388,8 @@ def _structure(one: Species, data: StructureData) -> Iterator[Problem]:
 
         try:
             built = build(data)
-        except Exception as error:
-            yield Problem(one.id, where, f"cannot be built ({error})")
+        except LibraryError as error:
+            yield Problem(one.id, where, str(error).removeprefix(f"{where}: "))
             return
         number = space_group(data.space_group).int_number
         if number != data.number:

@@ -102,19 +102,32 @@ def space_group(symbol: str) -> SpaceGroup:
 
 
 def build(data: StructureData, cell: Cell | None = None) -> Structure:
-    """Build the pymatgen structure, with other lattice parameters if given."""
-    from pymatgen.core import Lattice, Structure
+    """Build the pymatgen structure, with other lattice parameters if given.
 
-    space_group(data.space_group)
+    Raises
+    ------
+    LibraryError
+        If a site holds no element, or symbol, cell and occupancies do not fit each other.
+    """
+    from pymatgen.core import Element, Lattice, Structure
+
     told = asdict(cell) if cell else {}
     values = [told.get(k) or getattr(data, k) for k in ("a", "b", "c", "alpha", "beta", "gamma")]
-    return Structure.from_spacegroup(
-        data.space_group,
-        Lattice.from_parameters(*values),
-        [dict(site.elements) for site in data.sites],
-        [[site.x, site.y, site.z] for site in data.sites],
-        tol=5e-3,
-    )
+    strange = {e for site in data.sites for e in site.elements if not Element.is_valid_symbol(e)}
+    if strange:
+        raise LibraryError(f"structure {data.id}: {', '.join(sorted(strange))}: no element")
+    try:
+        space_group(data.space_group)
+        return Structure.from_spacegroup(
+            data.space_group,
+            Lattice.from_parameters(*values),
+            [dict(site.elements) for site in data.sites],
+            [[site.x, site.y, site.z] for site in data.sites],
+            tol=5e-3,
+        )
+    except ValueError as error:
+        why = " ".join(str(error).split())
+        raise LibraryError(f"structure {data.id}: cannot be built ({why})") from None
 
 
 def cell_volume(name: str, library: Library | None = None) -> float:
@@ -279,6 +292,9 @@ def _amplitudes(
     else:
         from pymatgen.analysis.diffraction.neutron import ATOMIC_SCATTERING_LEN
 
+        unknown = [symbol for symbol in symbols if symbol not in ATOMIC_SCATTERING_LEN]
+        if unknown:
+            raise LibraryError(f"no neutron scattering length of {', '.join(unknown)} is known")
         factors = {
             symbol: np.full(g.size, ATOMIC_SCATTERING_LEN[symbol]) + 0j for symbol in symbols
         }

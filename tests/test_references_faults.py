@@ -314,3 +314,21 @@ def test_all_files_that_cannot_be_read_are_named_at_once(tmp_path):
     text = str(caught.value)
     assert text.startswith("A.yaml: colour: unknown key")
     assert text.endswith("; 7 more cannot be read: B.yaml, C.yaml, D.yaml, E.yaml, F.yaml, ...")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (put("Fm-3m", "Fm-3x"), "cannot be built"),
+        (put("{Li: 1}", "{Li: 1.5}"), "cannot be built"),
+        (put("{Li: 1}", "{Lx: 1}"), "Lx: no element"),
+        (put("b: 6.017", "b: 7.0"), "cannot be built"),
+    ],
+)
+def test_a_pattern_of_an_unchecked_structure_says_what_is_wrong(tmp_path, text, says):
+    from references.diffraction import reflections
+
+    (tmp_path / "Li2Se.yaml").write_text(text)
+    with pytest.raises(LibraryError, match=says) as caught:
+        reflections("Li2Se", library=references.load(tmp_path))
+    assert "\n" not in str(caught.value)
