@@ -72,6 +72,7 @@ def read(path: Path, options: Options) -> Regions:
     outer: dict[str, npt.ArrayLike] = {}
     if values.shape[0] > 1:
         outer = _rows(par, values.shape[0])
+        attrs.update(_second_dimension(par, values.shape[0]))
     else:
         values = values[0]
     ds = raw(values, 1.0 / sw, attrs=attrs, source=record, outer=outer)
@@ -114,6 +115,26 @@ def _described(par: dict[str, Any], folder: Path) -> dict[str, Any]:
         "title": title,
     }
     return {k: v for k, v in found.items() if v not in (None, "")}
+
+
+def _second_dimension(par: dict[str, Any], rows: int) -> dict[str, Any]:
+    """Return what the transform along the rows needs, where ``phase`` makes pairs of them."""
+    increments, width = _number(par, "ni"), _number(par, "sw1")
+    if _values(par, "phase") not in (["1", "2"], ["1.0", "2.0"]) or not increments or not width:
+        return {}
+    if 2 * int(increments) != rows:
+        return {}
+    coefficients = (_values(par, "f1coef") or [""])[0].split()
+    mixed = coefficients == ["1", "0", "-1", "0", "0", "1", "0", "1"]
+    told: dict[str, Any] = {
+        "indirect_mode": "echo_antiecho" if mixed else "states",
+        "indirect_width_Hz": width,
+    }
+    zero, rfl, rfp = (_number(par, key) for key in ("reffrq1", "rfl1", "rfp1"))
+    if zero is not None and rfl is not None and rfp is not None:
+        told["indirect_reference_MHz"] = zero
+        told["indirect_carrier_MHz"] = zero + (0.5 * width - rfl + rfp) * 1e-6
+    return told
 
 
 def _rows(par: dict[str, Any], rows: int) -> dict[str, npt.ArrayLike]:

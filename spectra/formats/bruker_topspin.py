@@ -345,6 +345,9 @@ def _read_2d(
     return processed(data, axis, attrs=attrs, source=record, outer=outer)
 
 
+_FNMODE = {3: "tppi", 4: "states", 5: "states_tppi", 6: "echo_antiecho"}
+
+
 # --- raw --------------------------------------------------------------------------------------
 
 
@@ -377,7 +380,10 @@ def _read_raw(folder: Path, path: Path, record: Source) -> xr.Dataset:
     block = -(-td * size // _ROW) * _ROW // size
     values = _array(path, kind, order, None, "rows of ser")
     rows_path = folder / "acqu2s"
-    rows = int(number(parameters(rows_path), "TD", f"{record.file}, acqu2s"))
+    acqu2s = parameters(rows_path)
+    rows = int(number(acqu2s, "TD", f"{record.file}, acqu2s"))
+    proc2s = parameters(procno / "proc2s") if procno and (procno / "proc2s").is_file() else {}
+    attrs.update(_second_dimension(acqu2s, proc2s))
     if rows < 1 or rows * block > MAX_POINTS:
         raise FormatError(f"{record.file}, acqu2s: TD is {rows}; 1 or more rows expected")
     if values.size == rows * td:
@@ -399,6 +405,28 @@ def _read_raw(folder: Path, path: Path, record: Source) -> xr.Dataset:
             flag_values=np.array([0, 1], np.int8), flag_meanings="not_measured ok"
         )
     return ds
+
+
+def _second_dimension(acqu2s: Parameters, proc2s: Parameters) -> dict[str, Any]:
+    """Return what the transform along the rows needs, where they are a second dimension.
+
+    FnMODE 0 and 1 (undefined, QF) are what series have as well: those rows stay a series.
+    """
+    mode = _FNMODE.get(acqu2s.get("FnMODE", 0))
+    if mode is None:
+        return {}
+    told = {
+        "indirect_mode": mode,
+        "indirect_width_Hz": acqu2s.get("SW_h"),
+        "indirect_carrier_MHz": acqu2s.get("SFO1"),
+        "indirect_reference_MHz": proc2s.get("SF") or acqu2s.get("BF1"),
+        "indirect_nucleus": nucleus_name(str(acqu2s.get("NUC1", ""))),
+    }
+    return {
+        k: v
+        for k, v in told.items()
+        if isinstance(v, str) or (isinstance(v, (int, float)) and v > 0)
+    }
 
 
 def _complex(values: npt.NDArray) -> npt.NDArray[np.complex128]:

@@ -18,6 +18,7 @@ from ..component import Component, Components, Param
 from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._nmr_image import Image, image
+from ._nmr_indirect import Indirect, indirect
 from ._nmr_lines import element_of, line_width, nuclei_per_formula, split_by_count
 from ._nmr_noise import Noise, noise
 from ._nmr_phase import Baseline, Phase, baseline, phase
@@ -314,6 +315,7 @@ TECHNIQUE = Technique(
         "fourier": Step(Fourier, fourier),
         "magnitude": Step(NoSettings, magnitude),
         "delays": Step(Delays, delays),
+        "indirect": Step(Indirect, indirect),
         "image": Step(Image, image),
         "standard": Step(Standard, standard),
         # Referencing comes after the transform, so it is also offered in the order of corrections.
