@@ -142,6 +142,13 @@ def test_a_scale_does_not_walk_to_a_line_that_is_none_of_those_named():
         wb.calibrate(ds, "joint", lines=[72.8042], degree=1, search_keV=0.3, **told)
 
 
+def test_as_many_lines_as_unknowns_prove_no_angle():
+    # sources without any powder: lead and cobalt pass for three reflections of CeO2
+    ds = opened("aps16bmb_Cd109-Co57_calibration.000")
+    with pytest.raises(CalibrationError, match="5 are the least"):
+        wb.calibrate(ds, "joint", standard="CeO2", sources=["109Cd"])
+
+
 # Half a channel: the reader behind the stated figures puts the polynomial on the edges of channels,
 # this one on their middles, as Ortec's and Canberra's manuals do.
 GAMMA = [

@@ -209,7 +209,8 @@ def _enough(ds: xr.Dataset, data: Sequence[Datum], settings: Joint) -> None:
             f"{where(ds)}: no line of known energy found: reflections alone cannot tell the energy "
             "scale from the angle; name sources (fluorescence too), lines, or measured ones"
         )
-    least = settings.degree + 1 + bool(settings.standard)
+    # one line more than unknowns: else anything fits, and no scatter tells
+    least = settings.degree + 1 + 2 * bool(settings.standard)
     if len(data) < least:
         raise CalibrationError(
             f"{where(ds)}: {len(data)} lines found, {least} are the least for degree "
