@@ -221,3 +221,15 @@ def test_a_borrowed_value_is_approximate_and_says_from_which_phase():
 def test_lines_without_a_paper_become_fewer():
     without = [line for one in load() for line in one.lines if "no single source" in line.source]
     assert len(without) <= 28
+
+
+def test_the_guide_tells_how_many_lines_have_no_paper_and_which():
+    guide = (Path(__file__).parent.parent / "docs" / "contributing-species.md").read_text()
+    guide = " ".join(guide.split())
+    lines = [line for one in load() for line in one.lines]
+    without = [line for line in lines if "no single source" in line.source]
+    told = f"Of the {len(lines)} lines of {len(load())} species, {len(without)} still have no paper"
+    assert told in guide
+    listed = guide.split("They are: ")[1].split(". ")[0]
+    assert all(f"{line.species} (" in listed for line in without)
+    assert len(listed.replace("; ", ", ").split(", ")) == len(without)
