@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 
 from spectra import formats
 from spectra.errors import FormatError
+from tests.shared_data import data
 
 ENERGY = 360.0 + 0.1 * np.arange(25)
 
@@ -96,3 +99,31 @@ def test_igor_waves_of_one_to_three_dimensions(tmp_path, monkeypatch, shape):
     np.testing.assert_allclose(ds["binding_energy"].values[::-1], 520.5 - ENERGY, atol=1e-6)
     if "angle" in dims:
         np.testing.assert_allclose(ds["angle"], [-0.5, 0.0, 0.5])
+
+
+def packed(*records):
+    """Chain records as an Igor packed experiment has them: kind, version, length, data."""
+    return b"".join(struct.pack("<HhI", kind, 0, len(raw)) + raw for kind, raw in records)
+
+
+def test_a_packed_experiment_holds_the_waves_it_was_made_of(tmp_path):
+    paths = [data(f"xps/scienta/Ag_000{n}Ag__00{n}.ibw") for n in (1, 2)]
+    first, second = (p.read_bytes() for p in paths)
+    path = tmp_path / "silver.pxt"
+    path.write_bytes(packed((1, b"variables"), (3, first), (3, second), (2, b"history\r")))
+    regions = formats.read(path)
+    assert len(regions) == 2
+    for ours, source in zip(regions.values(), paths, strict=True):
+        (theirs,) = formats.read(source).values()
+        np.testing.assert_array_equal(ours["intensity"], theirs["intensity"])
+        np.testing.assert_array_equal(ours["binding_energy"], theirs["binding_energy"])
+        assert ours.attrs["pass_energy_eV"] == theirs.attrs["pass_energy_eV"]
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(FormatError, match="truncated"):
+        formats.read(path)
+    path.write_bytes(packed((3, first.replace(b"[SES]", b"[XXX]"))))
+    with pytest.raises(FormatError, match=r"no \[SES\] note"):
+        formats.read(path)
+    path.write_bytes(packed((1, b"variables")))
+    with pytest.raises(FormatError, match="no wave in it"):
+        formats.read(path)
