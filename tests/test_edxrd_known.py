@@ -233,3 +233,28 @@ def test_lithium_metal_is_all_but_invisible():
     lithium, argyrodite = strength("Li", (1, 1, 0)), strength("Li6PS5Cl", (3, 1, 1))
     assert argyrodite / lithium == pytest.approx(4.3 / 0.5, rel=0.25)
     assert strength("LiIn", (2, 2, 0)) / lithium == pytest.approx(75 / 0.5, rel=0.25)
+
+
+def test_a_calibration_goes_from_file_to_file_on_the_command_line(tmp_path, capsys):
+    from workbench.cli import main
+
+    recipe = tmp_path / "joint.yaml"
+    recipe.write_text(
+        "technique: edxrd\n"
+        "calibrate: {method: joint, standard: CeO2, sources: [W, Pb], guess: [0, 0.0503]}\n"
+    )
+    path = str(data("edxrd/syn_calibration_sources_CeO2.spec"))
+    assert main(["open", path, "--region", "2", "--recipe", str(recipe)]) == 0
+    told = capsys.readouterr().out
+    assert "2theta 5.329" in told
+    assert "left out" in told
+    step = told.strip().splitlines()[-1]
+    assert step.startswith('calibrate: {"method": "known"')
+    other = tmp_path / "known.yaml"
+    other.write_text(f"technique: edxrd\n{step}\n")
+    map_ = str(data("edxrd/syn_map_FeS2_Li6PS5Cl_LiIn.h5"))
+    assert main(["open", map_, "--recipe", str(other)]) == 0
+    assert "photon_energy -0.05" in capsys.readouterr().out
+    # a recipe that is for fitting still must fit something
+    assert main(["fit", map_, "--recipe", str(other), "-o", str(tmp_path / "x.nc")]) == 1
+    assert "nothing to fit" in capsys.readouterr().err

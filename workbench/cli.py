@@ -98,6 +98,10 @@ def parser() -> argparse.ArgumentParser:
     _file_arguments(command)
     command.add_argument("--json", action="store_true", help="machine-readable")
     command.add_argument("--plot", type=Path, metavar="OUT.png", help="draw it")
+    command.add_argument(
+        "--recipe", type=Path, metavar="R.yaml",
+        help="calibrate and correct it first, and show the calibration",
+    )  # fmt: skip
 
     command = add("formats", _formats, "List the file formats.")
     command.add_argument("--json", action="store_true")
@@ -198,10 +202,12 @@ def _open(args: argparse.Namespace) -> int:
     from spectra import formats
     from spectra.formats.registry import identify
 
-    from .terminal import describe, print_json, print_table
+    from .terminal import describe, print_calibration, print_json, print_table
     from .verbs import open, open_all
 
-    if args.region is not None:
+    if args.recipe is not None:
+        found = {args.region or args.file.stem: _prepared(args)}
+    elif args.region is not None:
         ds = open(args.file, region=args.region, format=args.format, technique=args.technique)
         found = {args.region: ds}
     else:
@@ -230,6 +236,10 @@ def _open(args: argparse.Namespace) -> int:
             for d in described
         ]
         print_table(rows, ["region", "technique", "dims", "axis", "intensity"])
+        if args.recipe is not None:
+            for ds in found.values():
+                print(f"calibration: {ds.attrs.get('calibration', 'none')}")
+                print_calibration(ds)
     if args.plot is not None:
         from . import plot
 
@@ -237,6 +247,17 @@ def _open(args: argparse.Namespace) -> int:
             raise UsageError("open --plot: several regions; name one with --region")
         _save_figure(plot.spectrum(next(iter(found.values()))), args.plot)
     return 0
+
+
+def _prepared(args: argparse.Namespace) -> Any:
+    """Open with a recipe: its region and format unless the command line names others."""
+    from .recipe import read_preparation
+    from .run import prepare
+
+    recipe = read_preparation(args.recipe)
+    told = {"region": args.region, "format": args.format}
+    opening = recipe.open.model_copy(update={k: v for k, v in told.items() if v is not None})
+    return prepare(args.file, recipe.model_copy(update={"open": opening}))
 
 
 def _save_figure(figure: Any, path: Path) -> None:

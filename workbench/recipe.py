@@ -172,7 +172,11 @@ class Recipe(Frozen):
                 raise ValueError(f"depth: profiles are made from ndp, not {self.technique}")
             if self.propose or self.components or self.change or self.drop:
                 raise ValueError("depth: a profile takes no propose, components, change or drop")
-        elif self.propose is None and self.components is None:
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_fit(self) -> Recipe:
+        if self.depth is None and self.propose is None and self.components is None:
             raise ValueError("nothing to fit: give 'propose' with species, or 'components'")
         return self
 
@@ -252,6 +256,14 @@ class Channel(Frozen):
     @classmethod
     def _inside(cls, value: str) -> str:
         return inside(value)
+
+
+class Preparation(Recipe):
+    """A recipe of which only what comes before the fit is used: it need not fit anything."""
+
+    @model_validator(mode="after")
+    def _something_to_fit(self) -> Preparation:
+        return self
 
 
 class Campaign(Frozen):
@@ -340,6 +352,28 @@ def read_recipe(path: str | PathLike[str]) -> Recipe | Campaign:
     data = _mapping(source)
     model: type[Recipe] | type[Campaign] = Campaign if "measurements" in data else Recipe
     return _validated(model, data, source.name)
+
+
+def read_preparation(path: str | PathLike[str]) -> Preparation:
+    """Read what a recipe does before the fit: technique, open, calibrate, correct, select.
+
+    Parameters
+    ----------
+    path : path-like
+        YAML; the keys of the fit may be there or not.
+
+    Returns
+    -------
+    Preparation
+
+    Raises
+    ------
+    RecipeError
+        As `read_recipe`.
+    """
+    source = Path(path)
+    preparation: Preparation = _validated(Preparation, _mapping(source), source.name)
+    return preparation
 
 
 def _mapping(source: Path) -> dict[str, Any]:

@@ -122,6 +122,34 @@ def print_result(fit: xr.Dataset, amounts: xr.Dataset | None) -> None:
         print(f"{fit.attrs['method']}: {fit.attrs['note']}")
 
 
+def print_calibration(ds: xr.Dataset) -> None:
+    """Print the lines an EDXRD calibration rests on, and the step that gives it to other files."""
+    if ds.attrs["technique"] != "edxrd" or "photon_energy" not in ds.dims:
+        return
+    from spectra.errors import CalibrationError
+    from spectra.techniques import edxrd
+
+    rows = [
+        [
+            " ".join(map(str, r["hkl"])) if "hkl" in r else str(r.get("label", "")),
+            f"{r['energy']:.4f}",
+            f"{1e3 * r['residual']:.1f}",
+            f"{1e3 * r['residual_stderr']:.1f}" if "residual_stderr" in r else "",
+            "" if r.get("used", True) else "left out",
+        ]
+        for key in ("energy_lines", "two_theta_lines")
+        for r in json.loads(str(ds.attrs.get(key, "[]")))
+    ]
+    if rows:
+        print_table(rows, ["line", "keV", "residual eV", "1 sigma", ""])
+    try:
+        scale = edxrd.scale_of(ds)
+    except CalibrationError:
+        return
+    step = json.dumps({"method": "known", **{k: v for k, v in scale.items() if v is not None}})
+    print(f"for other files of this detector:\ncalibrate: {step}")
+
+
 def tell_misfit(fit: xr.Dataset, limit: float = 5.0) -> None:
     """Say on stderr where the model does not explain the data: there the errors are too small.
 
