@@ -32,6 +32,10 @@ def test_thin_film_gives_scale_and_sensitivity():
     # 12,000 counts of each ion: 1 % of statistics.
     assert found.attrs["counts_per_nmol_s"] == pytest.approx(sensitivity_of(40 / 3600), rel=0.025)
     assert "lines triton, alpha" in found.attrs["calibration"]
+    assert "dead layer" not in found.attrs["calibration"]
+    bare = wb.calibrate(ds, "lines", **{**FILM, "detector": {}})
+    assert bare.attrs["channel_keV"] < 0.99 * found.attrs["channel_keV"]
+    assert "dead_ug_cm2" in bare.attrs["calibration"]
 
 
 def test_boron_lines_and_a_wrong_place():
