@@ -255,6 +255,8 @@ def test_a_calibration_goes_from_file_to_file_on_the_command_line(tmp_path, caps
     map_ = str(data("edxrd/syn_map_FeS2_Li6PS5Cl_LiIn.h5"))
     assert main(["open", map_, "--recipe", str(other)]) == 0
     assert "photon_energy -0.05" in capsys.readouterr().out
+    assert main(["open", map_]) == 0
+    assert "not calibrated" in capsys.readouterr().out
     # a recipe that is for fitting still must fit something
     assert main(["fit", map_, "--recipe", str(other), "-o", str(tmp_path / "x.nc")]) == 1
     assert "nothing to fit" in capsys.readouterr().err

@@ -38,6 +38,8 @@ def describe(ds: xr.Dataset) -> dict[str, Any]:
         about["axis_units"] = ds[axis].attrs["units"]
         about["axis_range"] = [float(x[0]), float(x[-1])]
         about["range"] = f"{axis} {x[0]:.6g} to {x[-1]:.6g} {ds[axis].attrs['units']}"
+        if axis == "photon_energy" and not ds.attrs.get("calibration"):
+            about["range"] += " (the file's scale, not calibrated)"
         about["units"] = ds["intensity"].attrs["units"]
         about["calibration"] = ds.attrs.get("calibration")
     about["attrs"] = {
