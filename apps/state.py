@@ -20,6 +20,7 @@ from references.errors import InterphaseError
 from spectra import formats, techniques
 from spectra.component import Component, Components, validated
 from spectra.convention import axis_of
+from workbench import yaml_text
 from workbench.errors import RecipeError
 from workbench.identify import Identification
 from workbench.recipe import (
@@ -27,9 +28,8 @@ from workbench.recipe import (
     Recipe,
     edited,
     plain,
-    plain_from_yaml,
+    preparation_from,
     recipe_from,
-    to_yaml,
 )
 from workbench.run import Result, count_flagged, prepare, proposed, run_recipe, save_result
 from workbench.verbs import select
@@ -171,7 +171,7 @@ class Session(param.Parameterized):
         with self._guarded():
             if self.spectrum is None:
                 raise RecipeError("open a file first: a recipe is for one technique")
-            recipe = recipe_from(plain_from_yaml(text))
+            recipe = recipe_from(yaml_text.parse(text))
             if recipe.technique != self.draft["technique"]:
                 raise RecipeError(
                     f"the recipe is for {recipe.technique}, the open file holds "
@@ -185,7 +185,7 @@ class Session(param.Parameterized):
 
     def text(self) -> str:
         """Return the recipe so far in YAML, also where it says nothing yet of what is fitted."""
-        return to_yaml(self.recipe() if self._complete(self.draft) else self.draft)
+        return yaml_text.dump(plain(preparation_from(self.draft)))
 
     def _redo(self, draft: dict[str, Any]) -> None:
         with self._guarded():
@@ -193,19 +193,13 @@ class Session(param.Parameterized):
             self._say("done")
 
     def _apply(self, draft: dict[str, Any]) -> None:
-        probe = draft if self._complete(draft) else {**draft, "propose": {"species": ["Li2S"]}}
         ranges = draft.get("select", {})
-        rest = {k: v for k, v in probe.items() if k != "select"}
-        whole = prepare(self.path, recipe_from(rest))
+        rest = {k: v for k, v in draft.items() if k != "select"}
+        whole = prepare(self.path, preparation_from(rest))
         ds = select(whole, ranges) if ranges else whole
         self.param.update(draft=draft, whole=whole, prepared=ds, components=None, result=None)
         if draft.get("propose") or draft.get("components"):
             self._propose(draft)
-
-    @staticmethod
-    def _complete(draft: Mapping[str, Any]) -> bool:
-        """Whether a recipe says what is fitted."""
-        return any(draft.get(part) for part in ("propose", "components", "depth"))
 
     def candidates(self) -> list[str]:
         """Return ids of the library's species with lines for the open technique and nucleus."""

@@ -35,9 +35,7 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
 ) -> None:
     path = _bomb(tmp_path / file, part)
     assert path.stat().st_size < 1024**2
-    with pytest.raises(
-        FormatError, match=rf"{file}: unpacks to 5\d+ bytes; 5\d+ is the"
-    ):
+    with pytest.raises(FormatError, match=rf"{file}: unpacks to 5\d+ bytes; 5\d+ is the"):
         wb.open(path)
 
 

@@ -24,16 +24,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from spectra.component import Frozen, Param, first_problem
 
+from . import yaml_text
 from .errors import RecipeError
 from .nmr_models import SiteFit, fit_sites
 from .nmr_parts import Site
-from .recipe import MAX_BYTES, Method, plain_from_yaml
-from .store import write_text
+from .recipe import Method
 from .verbs import calibrate, correct, open, select
 
 
@@ -110,11 +109,7 @@ class SitesRecipe(Frozen):
 
     def to_yaml(self, path: str | PathLike[str] | None = None) -> str:
         """Return the recipe as YAML and, if a path is given, write it there atomically."""
-        data = self.model_dump(mode="json", exclude_defaults=True)
-        text = yaml.safe_dump({"version": 1, **data}, sort_keys=False, allow_unicode=True)
-        if path is not None:
-            write_text(text, Path(path))
-        return text
+        return yaml_text.dump(self.model_dump(mode="json", exclude_defaults=True), path)
 
 
 def read_sites_recipe(path: str | PathLike[str]) -> SitesRecipe:
@@ -125,15 +120,11 @@ def read_sites_recipe(path: str | PathLike[str]) -> SitesRecipe:
     RecipeError
         With the file, the key and what is wrong.
     """
-    text, name = str(path), "recipe"
-    if "\n" not in text:
-        source = Path(path)
-        if not source.is_file():
-            raise RecipeError(f"{source.name}: no such recipe")
-        if source.stat().st_size > MAX_BYTES:
-            raise RecipeError(f"{source.name}: larger than {MAX_BYTES} bytes; not a recipe")
-        text, name = source.read_text("utf-8", "replace"), source.name
+    text = str(path)
+    inline = "\n" in text
+    data = yaml_text.parse(text) if inline else yaml_text.read(path)
+    name = "recipe" if inline else Path(path).name
     try:
-        return SitesRecipe.model_validate(plain_from_yaml(text, name))
+        return SitesRecipe.model_validate(data)
     except ValidationError as error:
         raise RecipeError(f"{name}: {first_problem(error)}") from None

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import xarray as xr
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from references.errors import nearest
@@ -20,14 +19,11 @@ from spectra import techniques
 from spectra.component import Component, Components, Frozen, Param, first_problem
 from spectra.techniques.base import Technique
 
+from . import yaml_text
 from .depth.step import Profile
 from .errors import RecipeError
 from .steps import steps
-from .store import write_text
 from .verbs import checked_settings
-
-VERSION = 1
-MAX_BYTES = 4 * 1024**2
 
 
 class Opening(Frozen):
@@ -196,7 +192,7 @@ class Recipe(Frozen):
 
     def to_yaml(self, path: str | PathLike[str] | None = None) -> str:
         """Return the recipe as YAML and, if a path is given, write it there atomically."""
-        return to_yaml(self, path)
+        return yaml_text.dump(plain(self), path)
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
@@ -206,23 +202,6 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         if verb in data:
             data[verb] = [{"method": m["method"], **m.get("settings", {})} for m in data[verb]]
     return data
-
-
-class _NoAliases(yaml.SafeDumper):
-    """Writes everything out: the reader refuses aliases, which can blow up a small file."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def to_yaml(recipe: Recipe | Mapping[str, Any], path: str | PathLike[str] | None = None) -> str:
-    """Return a recipe, or plain data on the way to one, as YAML; write it if a path is given."""
-    data = plain(recipe) if isinstance(recipe, Recipe) else recipe
-    data = {"version": VERSION, **{k: v for k, v in data.items() if k != "version"}}
-    text = yaml.dump(data, Dumper=_NoAliases, sort_keys=False, allow_unicode=True, width=100)
-    if path is not None:
-        write_text(text, Path(path))
-    return text
 
 
 def _checked(model: Any, settings: Mapping[str, Any], place: str) -> None:
@@ -320,7 +299,7 @@ class Campaign(Frozen):
             data["measurements"][name]["recipe"] = plain(measurement.recipe)
         if "channels" in data:
             data["channels"] = [c["file"] if set(c) == {"file"} else c for c in data["channels"]]
-        return to_yaml(data, path)
+        return yaml_text.dump(data, path)
 
 
 def inside(name: str) -> str:
@@ -348,10 +327,9 @@ def read_recipe(path: str | PathLike[str]) -> Recipe | Campaign:
     RecipeError
         One line that names the file, the key and what is allowed.
     """
-    source = Path(path)
-    data = _mapping(source)
+    data = yaml_text.read(path)
     model: type[Recipe] | type[Campaign] = Campaign if "measurements" in data else Recipe
-    return _validated(model, data, source.name)
+    return _validated(model, data, Path(path).name)
 
 
 def read_preparation(path: str | PathLike[str]) -> Preparation:
@@ -371,44 +349,13 @@ def read_preparation(path: str | PathLike[str]) -> Preparation:
     RecipeError
         As `read_recipe`.
     """
-    source = Path(path)
-    preparation: Preparation = _validated(Preparation, _mapping(source), source.name)
+    return preparation_from(yaml_text.read(path), Path(path).name)
+
+
+def preparation_from(data: Mapping[str, Any], where: str = "recipe") -> Preparation:
+    """Build from plain data what comes before the fit, with one-line errors."""
+    preparation: Preparation = _validated(Preparation, data, where)
     return preparation
-
-
-def _mapping(source: Path) -> dict[str, Any]:
-    if not source.is_file():
-        raise RecipeError(f"{source.name}: no such file")
-    if source.stat().st_size > MAX_BYTES:
-        raise RecipeError(f"{source.name}: larger than {MAX_BYTES} bytes; a recipe is not")
-    try:
-        text = source.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{source.name}: not UTF-8 text (byte {error.start})") from None
-    return plain_from_yaml(text, source.name)
-
-
-def plain_from_yaml(text: str, where: str = "recipe") -> dict[str, Any]:
-    """Return the keys and values of a recipe's YAML, not yet checked against any model.
-
-    Raises
-    ------
-    RecipeError
-        One line that names `where` and the line of the text.
-    """
-    try:
-        if "&" in text and any(isinstance(t, yaml.AliasToken) for t in yaml.scan(text)):
-            raise RecipeError(f"{where}: YAML aliases are not allowed; write it out")
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{where}{line}: not YAML ({getattr(error, 'problem', '')})") from None
-    except RecursionError:
-        raise RecipeError(f"{where}: nested too deep") from None
-    if not isinstance(data, dict):
-        raise RecipeError(f"{where}: expected keys and values, found {type(data).__name__}")
-    return data
 
 
 def recipe_from(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -501,7 +448,6 @@ def recipe(result: xr.Dataset) -> Recipe:
     if "components" not in result.attrs and not depth:
         raise RecipeError("this dataset records no fit; take the recipe of a fit or its amounts")
     data: dict[str, Any] = {
-        "version": VERSION,
         "technique": result.attrs.get("technique"),
         **({} if depth else {"components": json.loads(result.attrs["components"])}),
         "fit": {k: result.attrs[k] for k in ("engine", "statistic") if k in result.attrs},
