@@ -7,6 +7,7 @@ import xarray as xr
 
 from workbench import plot
 from workbench.report import depth_rows, param_rows
+from workbench.result import components_of
 from workbench.run import Result, count_flagged
 
 from .. import figures
@@ -43,7 +44,7 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
         there = {d: min(i, result.fit.sizes[d] - 1) for d, i in at.items() if d in result.fit.dims}
         if result.fit.attrs["convention"] == "depth-1":
             return _depth(result.fit, there)
-        rows = [f"| {' | '.join(row)} |" for row in param_rows(result.fit.isel(there))]
+        rows = [f"| {' | '.join(row)} |" for row in _told(result.fit.isel(there))]
         table = "\n".join(["| parameter | value | 1 sigma | flag |", "|---|---|---|---|", *rows])
         return pn.Column(
             pn.pane.Bokeh(figures.fit(result.data, result.fit, there)),
@@ -56,6 +57,16 @@ def view(session: Session, position: Position) -> pn.viewable.Viewable:
         ),
         pn.panel(pn.bind(picture, session.param.result, position.param.at)),
     )
+
+
+def _told(fit: xr.Dataset) -> list[list[str]]:
+    """Return what a reader looks for: all that is free, and what is tied of the peaks."""
+    ground = {c.name for c in components_of(fit) if c.role == "background"}
+    return [
+        row
+        for row in param_rows(fit)
+        if row[3] != "fixed" and not (row[3] == "tied" and row[0].partition(".")[0] in ground)
+    ]
 
 
 def _depth(found: xr.Dataset, at: dict[str, int]) -> pn.viewable.Viewable:

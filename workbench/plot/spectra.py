@@ -316,7 +316,7 @@ def cell(aligned: xr.Dataset) -> Figure:
                 ax.errorbar(hours, y, e, fmt="o", ms=2.5, lw=0.7, color=palette[name], label=name)
         units = aligned[f"{part}_amount"].attrs.get("units", "1")
         ax.set_ylabel(f"{part}\n" + ("fraction" if units == "1" else units), fontsize=8)
-        ax.legend(fontsize=6, ncols=5, loc="upper left")
+        ax.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     if channels:
         ax = axes[-1, 0]
         ax.plot(hours, aligned[channels[0]].values, color="k", lw=1.0)
@@ -324,7 +324,8 @@ def cell(aligned: xr.Dataset) -> Figure:
         if len(channels) > 1:
             twin = ax.twinx()
             twin.plot(hours, aligned[channels[1]].values, color="#C00000", lw=0.8, ls="--")
-            twin.set_ylabel(f"current / {aligned['current'].attrs['units']}", fontsize=8)
+            unit = aligned["current"].attrs["units"]
+            twin.set_ylabel(f"current / {unit}", fontsize=8, color="#C00000")
     axes[-1, 0].set_xlabel("Time / h")
     return figure
 
