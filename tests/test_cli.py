@@ -218,6 +218,8 @@ def test_what_nothing_reads_and_what_does_not_fit_is_said(capsys, tmp_path, s2p)
     (tmp_path / "noise.xyzzy").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "part").write_bytes(bytes(range(256)) * 40)
     assert "not that of renishaw_wdf" in refused(capsys, "open", tmp_path / "noise.wdf")
+    (tmp_path / "s2p.kal").write_bytes(b"Kratos" * 40)
+    assert "export VAMAS (.vms)" in refused(capsys, "open", tmp_path / "s2p.kal")
     assert "no format has files ending in '.xyzzy'" in refused(
         capsys, "open", tmp_path / "noise.xyzzy"
     )

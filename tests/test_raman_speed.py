@@ -77,3 +77,27 @@ def test_a_large_map_in_a_minute_and_three_cubes(tmp_path):
     pull = (maps - heights * widths * np.pi / 2.0) / error
     assert abs(float(np.median(pull))) < 0.1
     assert 0.9 < float(np.percentile(np.abs(pull), 68.3)) < 1.1
+
+
+@pytest.mark.slow
+def test_rays_masked_and_a_static_baseline_stay_under_three_cubes(tmp_path):
+    made, _ = cube(np.random.default_rng(0))
+    wb.save(made, tmp_path / "map.nc")
+    raw = made["intensity"].nbytes
+    del made
+    bands = model().drop("baseline")
+
+    def maps(ds):
+        ds = wb.correct(wb.correct(ds, "spikes"), "baseline", algorithm="arpls")
+        return wb.fit(ds, bands, statistic="poisson")
+
+    maps(wb.open(tmp_path / "map.nc").isel(x=slice(0, 2), y=slice(0, 2)))
+    tracemalloc.start()
+    begin = time.perf_counter()
+    fit = maps(wb.open(tmp_path / "map.nc"))
+    took = time.perf_counter() - begin
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "covar" in fit
+    assert took < 60.0
+    assert peak < 3.0 * raw

@@ -57,6 +57,19 @@ def identify(path: Path) -> Format:
     return claims[0]
 
 
+_SAVE_AS = {
+    ".kal": "Kratos's own files are not read; export VAMAS (.vms) from its program",
+    ".zip": "of zips only TopSpin experiments are read; unpack it (Scienta DA30: save as .txt)",
+    ".spa": "OMNIC's own files are not read; save the spectrum as JCAMP-DX, SPC or csv",
+    ".srs": "OMNIC's own series are not read; save the spectra as JCAMP-DX, SPC or csv",
+    ".sif": "Andor's own files are not read; export them as ascii from Solis",
+    ".0": "OPUS's own files are not read; save the spectrum as JCAMP-DX or a data point table",
+    ".ngs": "LabSpec 5's own files are not read; save them as .txt or .xml, with the axes",
+    ".tnt": "this Tecmag file has no TNMR header; save it from TNMR again",
+}
+"""What to do with files of programs whose own format is not read, or not of this content."""
+
+
 def _why_not(path: Path) -> str:
     """Say what no format found in a file or folder, and what to do."""
     if path.is_dir():
@@ -64,6 +77,8 @@ def _why_not(path: Path) -> str:
     suffix = path.suffix.lower()
     if not suffix:
         return "its content is of no known format; if it belongs to a measurement, name the folder"
+    if suffix in _SAVE_AS:
+        return _SAVE_AS[suffix]
     same = sorted(record.name for record in formats().values() if suffix in record.suffixes)
     if not same:
         return f"no format has files ending in {suffix!r}; see 'interphase formats'"

@@ -23,8 +23,8 @@ Array = npt.NDArray[np.float64]
 
 EDM = 2e-6
 """A fit ends when the next step is expected to lower chi-square by less than this."""
-CHUNK = 256
-"""Spectra in one piece of work: long against a thread's hand-over, short against a progress bar."""
+CHUNK = 64
+"""Spectra in one piece of work: long against a thread's hand-over, small beside the data."""
 
 MODES = {"counts": COUNTS, "uncertainty": SIGMA, "none": UNIT}
 
