@@ -59,6 +59,28 @@ def test_too_little_phosphide_disagrees():
     assert float(result["pull"].sel(product="Li3P").mean()) < 0
 
 
+def test_pulls_have_unit_spread():
+    # Of three products with unlike errors; the mean is made of them, so less than their own errors.
+    rng = np.random.default_rng(6)
+    extent = np.linspace(0.5, 5.0, 4000)[:, None]
+    error = np.broadcast_to([0.2, 0.3, 0.05], (4000, 3))
+    measured = rng.normal(extent * NUMBERS, error)
+    result = wb.balance(
+        wb.align(amounts(np.arange(4000) * 60.0, measured, error, SPECIES)), REACTION
+    )
+    np.testing.assert_allclose(result["pull"].std(["part", "time"]), 1.0, atol=0.06)
+
+
+def test_a_part_with_one_product_has_nothing_to_be_held_against():
+    rng = np.random.default_rng(7)
+    one = products(np.ones(3), rng).sel(species=["Li2S"], species_2=["Li2S"])
+    result = wb.balance(wb.align(one), REACTION)
+    names = result["verdict"].attrs["flag_meanings"].split()
+    assert names[int(result["verdict"][0])] == "one_product"
+    assert bool(result["pull"].isnull().all())
+    assert bool(result["extent"].notnull().all())
+
+
 def test_extent_is_that_of_the_products():
     rng = np.random.default_rng(3)
     result = wb.balance(wb.align(products(np.ones(3), rng, sigma=1e-6)), REACTION)

@@ -14,7 +14,7 @@ from .simulate import FARADAY
 from .steps import record, require
 
 CONVENTION = "balance-1"
-FLAGS = ("agree", "disagree", "not_measured")
+FLAGS = ("agree", "disagree", "one_product")
 
 MAH_PER_NMOL = FARADAY / 3.6 * 1e-9
 """Charge of one nmol of lithium, mAh."""
@@ -27,8 +27,9 @@ def balance(cell: xr.Dataset, reaction: str) -> xr.Dataset:
 
     For every part and product the extent is the amount divided by the stoichiometric number.
     Within one part all products must give one extent: their mean weighted with the covariance of
-    the amounts, its standard error, the pull of each product from it, and ``chi2`` with its
-    probability. Fractions and relative
+    the amounts, its standard error, the pull of each product from it (in standard errors of that
+    difference), and ``chi2`` with its probability. A part that measures only one of the products
+    has nothing to be held against: its verdict is ``one_product``. Fractions and relative
     amounts carry an unknown common factor, so only the agreement of their products is tested.
     Absolute lithium (in nmol/cm2, as depth profiling gives) is held against the charge in
     ``current``: lithium found, less what was there at the first time, against charge / F.
@@ -132,7 +133,10 @@ def _tested(cell: xr.Dataset, part: str, equation: Reaction, on: str) -> xr.Data
         rest = value[good] - extent[row]
         chi2 += float(rest @ inverse @ rest)
         degrees += int(good.sum()) - 1
-        pull[row, good] = rest / np.sqrt(np.diagonal(error)[good])
+        if good.sum() > 1:
+            # The mean holds each value too: what is left scatters less than the value itself.
+            spread = np.diagonal(error)[good] - 1.0 / weight
+            pull[row, good] = rest / np.sqrt(np.where(spread > 0, spread, np.nan))
     probability = float(stats.chi2.sf(chi2, degrees)) if degrees else np.nan
     verdict = 2 if not degrees else int(probability < 1e-3)
     units = str(cell[f"{part}_amount"].attrs.get("units", "1"))

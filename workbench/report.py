@@ -155,7 +155,7 @@ def balance_rows(result: xr.Dataset) -> list[list[str]]:
             f"{float(result['chi2'].sel(part=part)):.1f}",
             f"{int(result['degrees'].sel(part=part))}",
             f"{float(result['probability'].sel(part=part)):.3g}",
-            names[int(result["verdict"].sel(part=part))],
+            names[int(result["verdict"].sel(part=part))].replace("_", " "),
         ]
         for part in result["part"].values
     ]

@@ -363,7 +363,8 @@ def balance(result: xr.Dataset) -> Figure:
                 label=product if row == 0 else None,
             )
     labels = [
-        f"{n} ({meanings[int(v)]})" for n, v in zip(names, result["verdict"].values, strict=True)
+        f"{n} ({meanings[int(v)].replace('_', ' ')})"
+        for n, v in zip(names, result["verdict"].values, strict=True)
     ]
     ax.set_yticks(range(len(names)), labels, fontsize=8)
     for edge in (-3.0, 3.0):
