@@ -367,6 +367,7 @@ def balance(result: xr.Dataset) -> Figure:
         for n, v in zip(names, result["verdict"].values, strict=True)
     ]
     ax.set_yticks(range(len(names)), labels, fontsize=8)
+    ax.set_ylim(-0.5, len(names) - 0.5)
     for edge in (-3.0, 3.0):
         ax.axvline(edge, color="0.6", lw=0.8, ls=":")
     ax.set_xlabel("Pull of product from the common extent / sigma")
