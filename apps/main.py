@@ -6,6 +6,8 @@ from pathlib import Path
 
 import panel as pn
 
+from workbench.errors import UsageError
+
 from .state import Session
 from .views import cell, export, fit, open, propose, quantify, steps
 from .views.position import Position
@@ -58,9 +60,16 @@ def serve(folder: Path, port: int | None = None, *, show: bool = False) -> None:
         Default 5006; if that is taken and none was asked for, a free one.
     show : bool
         Open a browser.
+
+    Raises
+    ------
+    UsageError
+        If the port that was asked for is taken.
     """
     pn.extension("tabulator", "codeeditor", notifications=False)
-    chosen = port if port is not None else _free(PORT)
+    chosen = _free(PORT if port is None else port)
+    if port is not None and chosen != port:
+        raise UsageError(f"app: port {port} is taken; name another with --port")
     print(f"serving on http://{HOST}:{chosen}/ (stop with Ctrl-C)", flush=True)
     pn.serve(
         {"/": lambda: page(folder.resolve())},

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ import yaml
 
 import workbench as wb
 from workbench.cli import main
+from workbench.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def refused(capsys, *args):
     return err
 
 
-def test_help_answers_within_a_second_and_loads_nothing_heavy():
+def test_help_loads_nothing_heavy():
     code = (
         "import sys; from apps.launch import main; sys.argv = ['interphase', '--help']\n"
         "try: main()\n"
@@ -48,10 +49,8 @@ def test_help_answers_within_a_second_and_loads_nothing_heavy():
         "heavy = {'numpy', 'xarray', 'panel', 'pymatgen', 'numba', 'lmfit'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert time.perf_counter() - start < 1.0 or "usage: interphase" in done.stdout
     assert "usage: interphase" in done.stdout
 
 
@@ -284,3 +283,25 @@ def test_a_measurement_is_never_written_over(capsys, tmp_path, s2p):
         capsys, "fit", cell, "--species", "Li2S", "-o", tmp_path / "o.nc"
     )
     assert not (tmp_path / "o.nc").exists()
+
+
+def test_a_folder_is_named_even_where_it_is_the_current_one(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert f"{tmp_path.name}: not a format" in refused(capsys, "open", ".")
+    assert f"{tmp_path.name}: no fits" in refused(capsys, "report", ".", "-o", "page.html")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x", "9" * 20])
+def test_a_port_that_cannot_be_is_refused(capsys, port):
+    assert "must be 1 to 65535" in refused(capsys, "app", ".", "--port", port)
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    from apps.main import serve
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} is taken"):
+            serve(tmp_path, port)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any, NoReturn
 
 from references.errors import InterphaseError
 
+from .cli_files import list_formats, open_file, simulate_file
+from .cli_fit import fit_file, run_recipes, tell_why, write_report
 from .cli_nmr import patterns
 from .cli_species import identify_species, species
 from .errors import UsageError
 
-_STEP = re.compile(r"(calibrate|correct)\(ds, '(\w+)'")
-"""A verb that an error asks for, as one writes it in Python."""
 Serve = Callable[[Path, int | None], None]
 """How the app is served: ``(folder, port)``; given by `apps`, which this package cannot import."""
 
@@ -94,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    command = add("open", _open, "Show what is in a file.")
+    command = add("open", open_file, "Show what is in a file.")
     _file_arguments(command)
     command.add_argument("--json", action="store_true", help="machine-readable")
     command.add_argument("--plot", type=Path, metavar="OUT.png", help="draw it")
@@ -103,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         help="calibrate and correct it first, and show the calibration",
     )  # fmt: skip
 
-    command = add("formats", _formats, "List the file formats.")
+    command = add("formats", list_formats, "List the file formats.")
     command.add_argument("--json", action="store_true")
 
     command = add("species", species, "List, show or check the reference library.")
@@ -121,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--library", type=Path, help="folder with species of your own")
     command.add_argument("--json", action="store_true")
 
-    command = add("fit", _fit, "Fit one file with species or a recipe.")
+    command = add("fit", fit_file, "Fit one file with species or a recipe.")
     _file_arguments(command)
     command.add_argument("--species", help="comma-separated ids")
     command.add_argument("--recipe", type=Path, metavar="RECIPE.yaml")
@@ -134,20 +133,20 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc")
     command.add_argument("--json", action="store_true", help="machine-readable")
 
-    command = add("run", _run, "Run a recipe or campaign to a folder of results.")
-    command.add_argument("recipe", type=Path, metavar="RECIPE_OR_CAMPAIGN.yaml")
+    command = add("run", run_recipes, "Run a recipe or campaign to a folder of results.")
+    command.add_argument("recipe", type=_path, metavar="RECIPE_OR_CAMPAIGN.yaml")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     command.add_argument("--jobs", type=_positive, default=1, metavar="N")
     command.add_argument("--resume", action="store_true", help="keep what is unchanged")
     command.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler to use")
     command.add_argument("--json", action="store_true")
 
-    command = add("report", _report, "Write a self-contained HTML report of a result.")
-    command.add_argument("result", type=Path, metavar="OUT.nc_OR_DIR")
+    command = add("report", write_report, "Write a self-contained HTML report of a result.")
+    command.add_argument("result", type=_path, metavar="OUT.nc_OR_DIR")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="REPORT.html")
 
-    command = add("why", _why, "Say what made a result.")
-    command.add_argument("result", type=Path, metavar="OUT.nc")
+    command = add("why", tell_why, "Say what made a result.")
+    command.add_argument("result", type=_path, metavar="OUT.nc")
     command.add_argument("--param", help="one parameter, for example Li2S.area")
     command.add_argument("--at", action="append", default=[], metavar="DIM=VALUE")
     command.add_argument("--json", action="store_true")
@@ -155,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("doctor", _doctor, "Check this installation.")
     command.add_argument("--json", action="store_true")
 
-    command = add("simulate", _simulate, "Simulate a measurement, or the whole demo campaign.")
+    command = add("simulate", simulate_file, "Simulate a measurement, or the whole demo campaign.")
     command.add_argument("technique", help="xps, nmr, raman, edxrd, ndp, or campaign")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc_OR_DIR")
     command.add_argument("--seed", type=int, default=0)
@@ -165,26 +164,40 @@ def parser() -> argparse.ArgumentParser:
 
     command = add("app", _app, "Serve the web app on this machine.")
     command.add_argument("folder", type=Path, nargs="?", default=Path())
-    command.add_argument("--port", type=_positive, default=None)
+    command.add_argument("--port", type=_port, default=None)
 
     command = add("demo", _demo, "Simulate, fit and balance a whole cell; write pictures.")
     command.add_argument("-o", "--output", type=Path, default=Path("demo-results"))
     command.add_argument("--serve", action="store_true", help="serve the app afterwards")
-    command.add_argument("--port", type=_positive, default=None)
+    command.add_argument("--port", type=_port, default=None)
     return top
 
 
 def _file_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path)
+    command.add_argument("file", type=_path)
     command.add_argument("--region", help="one region of a file with several")
     command.add_argument("--format", help="format name, instead of asking the content")
     command.add_argument("--technique", help="where the content does not say")
 
 
+def _path(text: str) -> Path:
+    """Return the path with a name of its own, which messages use, where it is ``.``."""
+    return Path(text) if Path(text).name else Path(text).resolve()
+
+
+def _port(text: str) -> int:
+    return _whole(text, 65535)
+
+
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    return _whole(text)
+
+
+def _whole(text: str, most: int | None = None) -> int:
+    value = int(text) if text.isdecimal() and len(text) < 10 else 0
+    if value < 1 or (most is not None and value > most):
+        upto = "or more" if most is None else f"to {most}"
+        raise argparse.ArgumentTypeError(f"{text!r}: must be 1 {upto}")
     return value
 
 
@@ -196,256 +209,6 @@ def _no_command(args: argparse.Namespace) -> int:
         return 0
     parser().print_help()
     return 1
-
-
-def _open(args: argparse.Namespace) -> int:
-    from spectra import formats
-    from spectra.formats.registry import identify
-
-    from .terminal import describe, print_calibration, print_json, print_table
-    from .verbs import open, open_all
-
-    if args.recipe is not None:
-        found = {args.region or args.file.stem: _prepared(args)}
-    elif args.region is not None:
-        ds = open(args.file, region=args.region, format=args.format, technique=args.technique)
-        found = {args.region: ds}
-    else:
-        tree = open_all(args.file, format=args.format, technique=args.technique)
-        found = {name: node.to_dataset() for name, node in tree.children.items()}
-    name = args.format or identify(args.file).name
-    described = [{"region": region, **describe(ds)} for region, ds in found.items()]
-    if args.json:
-        head = {
-            "file": args.file.name,
-            "format": name,
-            "technique": described[0]["technique"],
-        }
-        only = described[0] if len(described) == 1 else {}
-        print_json({**head, **only, "regions": described})
-    else:
-        print(f"{args.file.name}: {formats.formats()[name].title}, {len(described)} region(s)")
-        rows = [
-            [
-                d["region"],
-                d["technique"],
-                " x ".join(f"{k} {v}" for k, v in d["dims"].items()),
-                d.get("range", ""),
-                d.get("units", ""),
-            ]
-            for d in described
-        ]
-        print_table(rows, ["region", "technique", "dims", "axis", "intensity"])
-        if args.recipe is not None:
-            for ds in found.values():
-                print(f"calibration: {ds.attrs.get('calibration', 'none')}")
-                print_calibration(ds)
-    if args.plot is not None:
-        from . import plot
-
-        if len(found) > 1:
-            raise UsageError("open --plot: several regions; name one with --region")
-        _save_figure(plot.spectrum(next(iter(found.values()))), args.plot)
-    return 0
-
-
-def _prepared(args: argparse.Namespace) -> Any:
-    """Open with a recipe: its region and format unless the command line names others."""
-    from .recipe import read_preparation
-    from .run import prepare
-
-    recipe = read_preparation(args.recipe)
-    told = {"region": args.region, "format": args.format}
-    opening = recipe.open.model_copy(update={k: v for k, v in told.items() if v is not None})
-    return prepare(args.file, recipe.model_copy(update={"open": opening}))
-
-
-def _save_figure(figure: Any, path: Path) -> None:
-    from .store import atomic
-
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=130, format=path.suffix.lstrip(".") or "png")
-
-
-def _formats(args: argparse.Namespace) -> int:
-    from spectra import formats
-
-    from .terminal import print_json, print_table
-
-    records = sorted(formats.formats().values(), key=lambda r: (r.techniques, r.name))
-    if args.json:
-        print_json(
-            [
-                {
-                    "name": r.name,
-                    "title": r.title,
-                    "suffixes": list(r.suffixes),
-                    "techniques": list(r.techniques),
-                    "extra": r.extra,
-                }
-                for r in records
-            ]
-        )
-    else:
-        rows = [
-            [r.name, ",".join(r.techniques), " ".join(r.suffixes) or "folder", r.title]
-            for r in records
-        ]
-        print_table(rows, ["format", "technique", "endings", "title"])
-    return 0
-
-
-def _fit(args: argparse.Namespace) -> int:
-    from .recipe import Opening, Proposal, Recipe, read_recipe, recipe_from
-    from .run import count_flagged, run_recipe, save_result
-    from .terminal import amounts_json, list_flagged, print_json, print_result, tell_misfit
-
-    if (args.recipe is None) == (args.species is None):
-        raise UsageError("fit: give --species A,B,C or --recipe R.yaml")
-    if args.output.exists() and args.output.samefile(args.file):
-        raise UsageError(f"fit: {args.output} is the measurement itself; give another name")
-    if args.recipe is not None:
-        recipe = read_recipe(args.recipe)
-        if not isinstance(recipe, Recipe):
-            raise UsageError(f"fit: {args.recipe.name} is a campaign; use 'interphase run'")
-        if args.region is not None:
-            recipe = recipe.model_copy(
-                update={"open": recipe.open.model_copy(update={"region": args.region})}
-            )
-    else:
-        from .verbs import open
-
-        ds = open(args.file, region=args.region, format=args.format, technique=args.technique)
-        species = tuple(s.strip() for s in args.species.split(",") if s.strip())
-        if not species:
-            raise UsageError("fit: --species is empty; 'interphase species' lists them")
-        opening = Opening(region=args.region, format=args.format)
-        recipe = recipe_from(
-            {
-                "technique": ds.attrs["technique"],
-                "open": opening,
-                "propose": Proposal(species=species),
-            },
-            "fit",
-        )
-    with _progress("spectrum") as tell:
-        try:
-            result = run_recipe(
-                args.file, recipe, progress=lambda n, of: tell(args.file.name, n, of)
-            )
-        except InterphaseError as error:
-            step = _STEP.search(str(error))
-            if args.species is None or step is None:
-                raise
-            raise type(error)(
-                f"{error} (on the command line: --recipe R.yaml with the lines 'technique: "
-                f"{recipe.technique}', '{step[1]}: {{method: {step[2]}}}', 'propose: {{species: "
-                f"[{args.species}]}}')"
-            ) from None
-    save_result(result, args.output)
-    flagged = count_flagged(result.fit)
-    if args.json:
-        print_json(amounts_json(result.amounts) if result.amounts is not None else {})
-    else:
-        print_result(result.fit, result.amounts)
-        print(f"written: {args.output}")
-    if "no_amounts" in result.fit.attrs:
-        print(f"no amounts: {result.fit.attrs['no_amounts']}", file=sys.stderr)
-    tell_misfit(result.fit)
-    if flagged:
-        list_flagged(result.fit)
-    return 2 if flagged else 0
-
-
-def _run(args: argparse.Namespace) -> int:
-    from .run import run
-    from .terminal import print_json, print_table
-
-    with _progress() as tell:
-        outcomes = run(
-            args.recipe,
-            args.output,
-            jobs=args.jobs,
-            resume=args.resume,
-            scheduler=args.scheduler,
-            progress=tell,
-        )
-    if args.json:
-        print_json([o.__dict__ for o in outcomes])
-    else:
-        rows = [
-            [
-                o.name,
-                o.technique,
-                str(o.fitted),
-                str(o.flagged),
-                o.error or ("kept" if o.resumed else "done"),
-            ]
-            for o in outcomes
-        ]
-        print_table(rows, ["measurement", "technique", "spectra", "flagged", "how"])
-        print(f"written: {args.output}")
-    for outcome in outcomes:
-        if outcome.error:
-            print(f"interphase: {outcome.name}: {outcome.error}", file=sys.stderr)
-    if any(o.error for o in outcomes):
-        return 1
-    return 2 if any(o.flagged for o in outcomes) else 0
-
-
-class _progress:
-    """A progress bar on stderr; silent when that is not a terminal."""
-
-    def __init__(self, unit: str = "file") -> None:
-        self.unit = unit
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=None, disable=not sys.stderr.isatty(), leave=False, unit=self.unit)
-
-        def tell(what: str, done: int, total: int) -> None:
-            self.bar.total = total
-            self.bar.set_description(what)
-            self.bar.update(done - self.bar.n)
-
-        return tell
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-
-def _report(args: argparse.Namespace) -> int:
-    from .report import report
-
-    if args.output.is_file() and not args.output.read_bytes()[:64].lstrip().startswith(b"<"):
-        raise UsageError(f"report: {args.output} is no page; give another name")
-    report(args.result, args.output)
-    print(f"written: {args.output}")
-    return 0
-
-
-def _why(args: argparse.Namespace) -> int:
-    from .terminal import print_json
-    from .why import explain
-
-    at = {}
-    for item in args.at:
-        key, _, value = item.partition("=")
-        try:
-            at[key] = float(value)
-        except ValueError:
-            raise UsageError(f"why --at {item!r}: write DIM=VALUE, for example time=3600") from None
-    if args.at and args.param is None:
-        raise UsageError("why: --at says of which spectrum; say which parameter with --param")
-    told = explain(args.result, param=args.param, at=at)
-    if args.json:
-        print_json(told)
-    else:
-        import yaml
-
-        print(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100), end="")
-    return 0
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -460,30 +223,6 @@ def _doctor(args: argparse.Namespace) -> int:
     return 1 if any(f.state == "bad" for f in findings) else 0
 
 
-def _simulate(args: argparse.Namespace) -> int:
-    if args.technique == "campaign":
-        from .demo import write_campaign
-
-        path = write_campaign(args.output, seed=args.seed)
-        print(f"written: {path}")
-        return 0
-    import yaml
-
-    from .simulate import simulate
-    from .store import save
-
-    settings = {}
-    for item in args.set:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UsageError(f"simulate --set {item!r}: write KEY=VALUE")
-        settings[key] = yaml.safe_load(value)
-    ds = simulate(args.technique, settings=settings, seed=args.seed)
-    save(ds, args.output)
-    print(f"written: {args.output}")
-    return 0
-
-
 def _app(args: argparse.Namespace) -> int:
     if args.serve_with is None:
         raise UsageError("app: start it with the command 'interphase'")
@@ -495,9 +234,9 @@ def _app(args: argparse.Namespace) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     from .demo import run_demo
-    from .terminal import print_table
+    from .terminal import Progress, print_table
 
-    with _progress() as tell:
+    with Progress() as tell:
         demo = run_demo(args.output, progress=tell)
     print_table(demo.rows, demo.head)
     print()

@@ -1,10 +1,10 @@
-"""What the command line prints: tables and plain data of results."""
+"""What the command line prints: tables, plain data and the progress of results."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -193,3 +193,25 @@ def list_flagged(fit: xr.Dataset, most: int = 10) -> None:
         print(f"flagged: {place or 'the spectrum'}: {names[values.index(code)]}", file=sys.stderr)
     if len(bad) > most:
         print(f"flagged: {len(bad) - most} more", file=sys.stderr)
+
+
+class Progress:
+    """A progress bar on stderr; silent when that is not a terminal."""
+
+    def __init__(self, unit: str = "file") -> None:
+        self.unit = unit
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=None, disable=not sys.stderr.isatty(), leave=False, unit=self.unit)
+
+        def tell(what: str, done: int, total: int) -> None:
+            self.bar.total = total
+            self.bar.set_description(what)
+            self.bar.update(done - self.bar.n)
+
+        return tell
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()

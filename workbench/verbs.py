@@ -61,7 +61,7 @@ def open(
     if region is None:
         if len(regions) > 1:
             listed = ", ".join(repr(r) for r in regions)
-            raise FormatError(f"{name}: {len(regions)} regions; name one with region=: {listed}")
+            raise FormatError(f"{name}: {len(regions)} regions; name one: {listed}")
         region = next(iter(regions))
     elif region not in regions:
         region = _region_like(name, region, list(regions))

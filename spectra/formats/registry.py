@@ -115,8 +115,8 @@ def read(path: Path, *, format: str | None = None, technique: str | None = None)
     record = formats()[format] if format is not None else identify(path)
     if technique is not None and technique not in record.techniques:
         raise FormatError(
-            f"{path.name}: a {record.name} file holds {' or '.join(record.techniques)}, "
-            f"not {technique!r}"
+            f"{path.name}: files of the format {record.name} hold "
+            f"{' or '.join(record.techniques)}, not {technique!r}"
         )
     if technique is None and len(record.techniques) > 1:
         try:
