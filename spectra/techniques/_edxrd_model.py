@@ -335,8 +335,9 @@ def sublines(
     main = int(np.argmax(lines.strength))
     reference = float(lines.energy[main])
     base = float(detector.fwhm(reference))
-    # an escape line is as wide as its parent, but for the smaller charge collected
-    width = detector.fwhm(energy[: lines.energy.size])[parent] / base
+    # an escape line has the slits' width of its parent, and the detector's of its own charge
+    own = detector.fwhm(energy, fluorescence=True)
+    width = np.hypot(own, detector.divergence * energy[parent]) / base
     keep = (energy > 1.0) & (area > 1e-6 * area.max())
     total = float(area[keep].sum())
     made = tuple(
