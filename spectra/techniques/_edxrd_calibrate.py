@@ -241,11 +241,34 @@ def _element_scales(ds: xr.Dataset, settings: Known) -> list[dict[str, float]] |
 
 
 def total(ds: xr.Dataset) -> Array:
-    """Return counts summed over all outer dims, where valid."""
+    """Return counts summed over all outer dims, where valid.
+
+    Raises
+    ------
+    CalibrationError
+        If the spectra were taken at several angles: reflections would be smeared in the sum, over
+        the lines of sources too.
+    """
+    _of_one_angle(ds)
     y = ds["intensity"]
     if "valid" in ds:
         y = y.where(ds["valid"], 0)
     return np.asarray(y.sum(outer_dims(ds)).values, float)
+
+
+def _of_one_angle(ds: xr.Dataset) -> None:
+    """Refuse spectra that say they were taken at angles more than 0.01 degree apart."""
+    told = ds.coords.get("header_two_theta")
+    if told is None or told.size < 2 or not set(told.dims) & (set(outer_dims(ds)) - {"detector"}):
+        return
+    low, high = float(np.nanmin(told.values)), float(np.nanmax(told.values))
+    if high - low > 0.01:
+        raise CalibrationError(
+            f"{where(ds)}: taken at {len(np.unique(told.values))} angles, {low:g} to {high:g} deg: "
+            "reflections walk through their sum; calibrate one of them "
+            f"(ds.isel({told.dims[0]}=0)) and take its scale to the others "
+            "(calibrate(other, 'known', **edxrd.scale_of(it)))"
+        )
 
 
 def sources(ds: xr.Dataset, settings: Sources) -> xr.Dataset:
