@@ -153,6 +153,44 @@ def test_identify_ranks_species_with_limits_of_the_absent(capsys, s2p):
     assert "elements" in refused(capsys, "identify", s2p, "--elements", "Au Pt")
 
 
+def test_spectra_of_one_sample_are_identified_together(capsys, tmp_path):
+    history = wb.plating().isel(time=slice(20, 24))
+    files = [tmp_path / "s2p.nc", tmp_path / "p2p.nc"]
+    for file, region in zip(files, ("S 2p", "P 2p"), strict=True):
+        wb.save(wb.simulate("xps", history, settings={"region": region}), file)
+    told = run(capsys, "identify", *files, "--candidates", "Li6PS5Cl,Li2S,Li3P", "--json")[1]
+    found = {f["species"]: f for f in json.loads(told)["findings"]}
+    assert {found[s]["verdict"] for s in ("Li6PS5Cl", "Li2S", "Li3P")} == {"certain"}
+    assert found["Li2S"]["spectrum"] == 0
+    assert found["Li3P"]["spectrum"] == 1
+    out = run(capsys, "identify", *files, "--candidates", "Li6PS5Cl,Li2S,Li3P")[1]
+    assert "in spectrum 2" in out
+
+
+def test_steps_before_can_be_told_without_a_recipe(capsys, tmp_path):
+    ds = wb.simulate("xps", wb.plating().isel(time=slice(20, 24)), settings={"region": "S 2p"})
+    del ds.attrs["calibration"]
+    path, out = tmp_path / "s2p.nc", tmp_path / "o.nc"
+    wb.save(ds, path)
+    species = ("--species", "Li6PS5Cl,Li2S", "-o", out)
+    assert "(on the command line: --calibrate as_recorded)" in refused(
+        capsys, "fit", path, *species
+    )
+    assert run(capsys, "fit", path, *species, "--calibrate", "as_recorded")[0] == 0
+    moved = ("--calibrate", "method: shift, by: 0.25")
+    told = json.loads(run(capsys, "open", path, "--json", *moved)[1])
+    low = json.loads(run(capsys, "open", path, "--json")[1])["range"]
+    assert told["range"] != low
+    assert run(capsys, "identify", path, "--candidates", "Li6PS5Cl,Li2S", *moved)[0] == 0
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("technique: xps\ncalibrate: as_recorded\npropose: {species: [Li2S]}\n")
+    both = ("--recipe", recipe, *moved)
+    assert "--recipe has its own steps" in refused(capsys, "fit", path, *both, "-o", out)
+    assert "--recipe has its own steps" in refused(capsys, "identify", path, *both)
+    assert "not YAML" in refused(capsys, "open", path, "--calibrate", "method: [")
+    assert "'by'" in refused(capsys, "open", path, "--calibrate", "method: shift, bye: 1")
+
+
 def test_doctor_tells_versions_and_owners(capsys):
     status, out, _ = run(capsys, "doctor", "--json")
     found = {f["what"]: f for f in json.loads(out)}
@@ -235,9 +273,7 @@ def test_what_nothing_reads_and_what_does_not_fit_is_said(capsys, tmp_path, s2p)
     nm["wavelength"] = ("wavelength", 500.0 + 0.01 * nm["wavelength"].values, {"units": "nm"})
     wb.save(nm, tmp_path / "nm.nc")
     asked = refused(capsys, "fit", tmp_path / "nm.nc", "--species", "Li2S", "-o", tmp_path / "o.nc")
-    assert (
-        "--recipe R.yaml with the lines 'technique: raman', 'calibrate: {method: laser}'" in asked
-    )
+    assert "on the command line: --calibrate laser" in asked
     _, _, err = run(capsys, "fit", s2p, "--species", "Li2SO4", "-o", tmp_path / "o.nc")
     assert "misfit: reduced chi-square" in err
 

@@ -111,6 +111,12 @@ def test_vamas_angle_becomes_a_dimension():
     np.testing.assert_array_equal(regions["Al 2p"]["angle"], [0, 40, 55, 63, 70])
     top = regions["Al 2p"]["intensity"].max("binding_energy").values
     assert (top[0], top[3]) == (2459, 757)
+    # Every region of the series is referenced by the C 1s of the same sample: the mean over angles.
+    x, y = values(regions["C 1s"].mean("angle"))
+    carbon = json.loads(regions["Al 2p"].attrs["reference_lines"])["C 1s"][0]
+    assert carbon == pytest.approx(x[np.argmax(y)], abs=0.15)
+    moved = wb.calibrate(regions["Al 2p"], line="C 1s", at=284.8)
+    assert moved.attrs["energy_shift_eV"] == pytest.approx(284.8 - carbon)
 
 
 def test_vamas_samples_repeats_and_unnamed_blocks():

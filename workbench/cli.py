@@ -19,6 +19,7 @@ from .cli_files import list_formats, open_file, simulate_file
 from .cli_fit import fit_file, run_recipes, tell_why, write_report
 from .cli_nmr import patterns
 from .cli_species import identify_species, species
+from .cli_steps import in_options
 from .errors import UsageError
 
 Serve = Callable[[Path, int | None], None]
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None, serve: Serve | None = None) -> int:
     int
         Exit status.
     """
+    args = None
     try:
         args = parser().parse_args(argv)
         if args.command in ("app", "demo"):
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None, serve: Serve | None = None) -> int:
         sys.stdout.flush()
         return int(status)
     except InterphaseError as error:
-        return _failed(str(error))
+        return _failed(in_options(str(error), args))
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -94,13 +96,12 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     command = add("open", open_file, "Show what is in a file.")
-    _file_arguments(command)
+    command.add_argument("file", type=_path)
+    command.add_argument("--region", help="one region of a file with several")
+    _reading(command)
+    command.add_argument("--recipe", type=Path, metavar="R.yaml", help="do its steps first")
     command.add_argument("--json", action="store_true", help="machine-readable")
     command.add_argument("--plot", type=Path, metavar="OUT.png", help="draw it")
-    command.add_argument(
-        "--recipe", type=Path, metavar="R.yaml",
-        help="calibrate and correct it first, and show the calibration",
-    )  # fmt: skip
 
     command = add("formats", list_formats, "List the file formats.")
     command.add_argument("--json", action="store_true")
@@ -111,8 +112,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--library", type=Path, help="folder with species of your own")
     command.add_argument("--json", action="store_true")
 
-    command = add("identify", identify_species, "Rank the species that a file shows by evidence.")
-    _file_arguments(command)
+    command = add("identify", identify_species, "Rank the species that a sample shows by evidence.")
+    command.add_argument("files", nargs="+", type=_path, metavar="FILE")
+    command.add_argument(
+        "--region", action="append", help="one region of a file with several; may be repeated"
+    )
+    _reading(command)
+    command.add_argument("--recipe", type=Path, metavar="R.yaml", help="do its steps first")
     command.add_argument("--elements", metavar="'Li P S Cl'", help="no others are in the sample")
     command.add_argument("--candidates", metavar="A,B", help="only these species")
     command.add_argument("--precursors", metavar="A,B", help="species known to be put in")
@@ -121,7 +127,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true")
 
     command = add("fit", fit_file, "Fit one file with species or a recipe.")
-    _file_arguments(command)
+    command.add_argument("file", type=_path)
+    command.add_argument("--region", help="one region of a file with several")
+    _reading(command)
     command.add_argument("--species", help="comma-separated ids")
     command.add_argument("--recipe", type=Path, metavar="RECIPE.yaml")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc")
@@ -173,11 +181,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _file_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=_path)
-    command.add_argument("--region", help="one region of a file with several")
+def _reading(command: argparse.ArgumentParser) -> None:
+    """Give a command the options of how its file is read and prepared."""
     command.add_argument("--format", help="format name, instead of asking the content")
     command.add_argument("--technique", help="where the content does not say")
+    command.add_argument(
+        "--calibrate", action="append", default=[], metavar="METHOD",
+        help="'as_recorded', or with settings 'method: line, line: C 1s, at: 284.8'",
+    )  # fmt: skip
+    command.add_argument(
+        "--correct", action="append", default=[], metavar="METHOD", help="likewise; may be repeated"
+    )
 
 
 def _path(text: str) -> Path:

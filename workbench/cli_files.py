@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .cli_steps import is_prepared, prepared
 from .errors import UsageError
 
 
@@ -15,13 +16,10 @@ def open_file(args: argparse.Namespace) -> int:
     from spectra.formats.registry import identify
 
     from .terminal import describe, print_calibration, print_json, print_table
-    from .verbs import open, open_all
+    from .verbs import open_all
 
-    if args.recipe is not None:
-        found = {args.region or args.file.stem: _prepared(args)}
-    elif args.region is not None:
-        ds = open(args.file, region=args.region, format=args.format, technique=args.technique)
-        found = {args.region: ds}
+    if args.region is not None or is_prepared(args):
+        found = {args.region or args.file.stem: prepared(args, args.file, args.region)}
     else:
         tree = open_all(args.file, format=args.format, technique=args.technique)
         found = {name: node.to_dataset() for name, node in tree.children.items()}
@@ -48,7 +46,7 @@ def open_file(args: argparse.Namespace) -> int:
             for d in described
         ]
         print_table(rows, ["region", "technique", "dims", "axis", "intensity"])
-        if args.recipe is not None:
+        if is_prepared(args):
             for ds in found.values():
                 print(f"calibration: {ds.attrs.get('calibration', 'none')}")
                 print_calibration(ds)
@@ -59,17 +57,6 @@ def open_file(args: argparse.Namespace) -> int:
             raise UsageError("open --plot: several regions; name one with --region")
         _save_figure(plot.spectrum(next(iter(found.values()))), args.plot)
     return 0
-
-
-def _prepared(args: argparse.Namespace) -> Any:
-    """Open with a recipe: its region and format unless the command line names others."""
-    from .recipe import read_preparation
-    from .run import prepare
-
-    recipe = read_preparation(args.recipe)
-    told = {"region": args.region, "format": args.format}
-    opening = recipe.open.model_copy(update={k: v for k, v in told.items() if v is not None})
-    return prepare(args.file, recipe.model_copy(update={"open": opening}))
 
 
 def _save_figure(figure: Any, path: Path) -> None:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 
-from references.errors import InterphaseError
-
+from .cli_steps import refuse_both, steps
 from .errors import UsageError
-
-_STEP = re.compile(r"(calibrate|correct)\(ds, '(\w+)'")
-"""A verb that an error asks for, as one writes it in Python."""
 
 
 def fit_file(args: argparse.Namespace) -> int:
@@ -32,6 +27,7 @@ def fit_file(args: argparse.Namespace) -> int:
     if args.output.exists() and args.output.samefile(args.file):
         raise UsageError(f"fit: {args.output} is the measurement itself; give another name")
     if args.recipe is not None:
+        refuse_both(args)
         recipe = read_recipe(args.recipe)
         if not isinstance(recipe, Recipe):
             raise UsageError(f"fit: {args.recipe.name} is a campaign; use 'interphase run'")
@@ -51,24 +47,13 @@ def fit_file(args: argparse.Namespace) -> int:
             {
                 "technique": ds.attrs["technique"],
                 "open": opening,
+                **steps(args),
                 "propose": Proposal(species=species),
             },
             "fit",
         )
     with Progress("spectrum") as tell:
-        try:
-            result = run_recipe(
-                args.file, recipe, progress=lambda n, of: tell(args.file.name, n, of)
-            )
-        except InterphaseError as error:
-            step = _STEP.search(str(error))
-            if args.species is None or step is None:
-                raise
-            raise type(error)(
-                f"{error} (on the command line: --recipe R.yaml with the lines 'technique: "
-                f"{recipe.technique}', '{step[1]}: {{method: {step[2]}}}', 'propose: {{species: "
-                f"[{args.species}]}}')"
-            ) from None
+        result = run_recipe(args.file, recipe, progress=lambda n, of: tell(args.file.name, n, of))
     save_result(result, args.output)
     flagged = count_flagged(result.fit)
     if args.json:

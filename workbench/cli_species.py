@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from .cli_steps import prepared
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,16 +64,15 @@ def _seen_in(one: Species) -> list[str]:
 
 
 def identify_species(args: argparse.Namespace) -> int:
-    """Rank the species that a file shows; exit status 2 where something stays unexplained."""
+    """Rank the species that a sample shows; exit status 2 where something stays unexplained."""
     import references
 
     from .identify import identify
     from .terminal import print_json
-    from .verbs import open
 
-    ds = open(args.file, region=args.region, format=args.format, technique=args.technique)
+    spectra = [prepared(args, file, r) for file in args.files for r in args.region or [None]]
     found = identify(
-        ds,
+        spectra if len(spectra) > 1 else spectra[0],
         elements=args.elements,
         candidates=_names(args.candidates) or None,
         precursors=_names(args.precursors),

@@ -143,9 +143,9 @@ def region(
 def with_reference_lines(regions: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     """Note where C 1s (Au 4f, ...) lies in each sample's regions, for charge referencing.
 
-    The strongest line of those regions is fitted; attrs ``reference_lines`` of all regions of the
-    sample hold ``{"C 1s": [position, error]}`` as JSON. A region in which nothing stands out, or
-    with outer dimensions, is passed over.
+    The strongest line of those regions is fitted, of a series that of its mean; attrs
+    ``reference_lines`` of all regions of the sample hold ``{"C 1s": [position, error]}`` as JSON. A
+    region in which nothing stands out is passed over.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ def with_reference_lines(regions: dict[str, xr.Dataset]) -> dict[str, xr.Dataset
     for ds in regions.values():
         level = next((n for n in _REFERENCES if str(ds.attrs.get("region", "")).startswith(n)), "")
         sample = str(ds.attrs.get("sample", ""))
-        if not level or ds["intensity"].ndim > 1 or level in found.get(sample, {}):
+        if not level or level in found.get(sample, {}):
             continue
-        if ds.sizes["binding_energy"] > 2000:
+        if not 0 < ds.sizes.get("binding_energy", 0) <= 2000:
             continue
-        y = ds["intensity"].values.astype(float)
+        y = ds["intensity"].mean(ds["intensity"].dims[:-1]).values.astype(float)
         if not np.all(np.abs(y) < 1e30):
             continue
         try:

@@ -41,6 +41,8 @@ class Finding:
         for a fingerprint, named neither as candidate nor expected from the precursors.
     units : str
         Of the amount; empty for shares.
+    spectrum : int
+        Which of the user's spectra the amount or limit is of; -1 where there is none.
     """
 
     species: str
@@ -54,6 +56,7 @@ class Finding:
     alike: tuple[str, ...]
     positional: bool
     units: str
+    spectrum: int
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class Identification:
     misfits : tuple of Misfit
         In order of spectra.
     notes : tuple of str
-        What had to be freed beyond the library: line shape, positions.
+        What had to be freed beyond the library (line shape, positions); where anything is left
+        over, also what the axes rest on.
     models : tuple of Components
         The best set on each of the user's spectra, ready for `workbench.fit`.
     reduced_deviance : float
@@ -176,7 +180,7 @@ class Identification:
                     f.species,
                     f.verdict,
                     f"{f.probability:.3f}",
-                    f"{f.amount:.3g} {f.units}".strip() if there else "",
+                    f"{f.amount:.3g} {self._units(f)}".strip() if there else "",
                     f"{f.interval[0]:.3g} to {f.interval[1]:.3g}" if there else "",
                     f"{f.limit:.2g}" if math.isfinite(f.limit) else "",
                     ", ".join(f.group),
@@ -193,7 +197,7 @@ class Identification:
         lines = [self._said(f) for f in self.findings if f.verdict not in ("absent", "alternative")]
         for f in self.findings:
             if f.verdict == "absent" and math.isfinite(f.limit):
-                limit = f"{f.limit:.2g} {f.units}".strip()
+                limit = f"{f.limit:.2g} {self._units(f)}".strip()
                 lines.append(f"{f.species}: not found; less than {limit} would not be seen.")
         lines += [
             f"Unexplained in spectrum {u.spectrum + 1}: a peak of area {u.area:.3g} at "
@@ -202,14 +206,19 @@ class Identification:
         ]
         lines += [
             f"Not described in spectrum {m.spectrum + 1}: {m.low:.5g} to {m.high:.5g}, where the "
-            f"residual is {m.ratio:.1f} times the noise in the square: a line shape or a species "
-            "is missing."
+            f"residual is up to {m.ratio:.1f} times the noise in the square: a line shape or a "
+            "species is missing."
             for m in self.misfits
         ]
         return "\n".join([*lines, *self.notes])
 
+    def _units(self, f: Finding) -> str:
+        """Units, and of which spectrum where there are several."""
+        several = len(self.models) > 1 and f.spectrum >= 0
+        return f"{f.units} in spectrum {f.spectrum + 1}".strip() if several else f.units
+
     def _said(self, f: Finding) -> str:
-        size = f"{f.amount:.3g} +- {f.stderr:.2g} {f.units}".strip()
+        size = f"{f.amount:.3g} +- {f.stderr:.2g} {self._units(f)}".strip()
         if f.verdict == "group":
             names = " or ".join((f.species, *f.group))
             return (

@@ -22,7 +22,7 @@ from ..errors import FitError, OrderError
 from .answer import Finding, Identification
 from .evidence import Amounts, View
 from .flexible import RIGID, Freedom
-from .remains import notes_of, remains, rival_of
+from .remains import calibrations_of, notes_of, remains, rival_of
 from .representative import representatives
 from .screen import Screen
 from .search import climb, first_sets, surround
@@ -126,7 +126,7 @@ def identify(
         findings=tuple(sorted(findings, key=lambda f: (f.verdict == "absent", -f.probability))),
         unexplained=peaks,
         misfits=misfits,
-        notes=notes,
+        notes=notes if explained else notes + calibrations_of(given),
         models=tuple(best.fits[k].plan.components for k in first),
         reduced_deviance=best.reduced,
     )
@@ -290,14 +290,16 @@ def _findings(
         if name not in best.species:
             verdict = "alternative" if name in alternatives else "absent"
             owners = tuple(sorted(s for s, group in groups.items() if name in group))
-            limit, units = limits.get(name, (float("nan"), ""))
+            limit, units, source = limits.get(name, (float("nan"), "", -1))
             nan = (float("nan"), float("nan"))
             found.append(
-                Finding(name, verdict, p, nan[0], nan[0], nan, limit, owners, (), False, units)
+                Finding(
+                    name, verdict, p, nan[0], nan[0], nan, limit, owners, (), False, units, source
+                )
             )
             continue
         group = groups[name]
-        amount, stderr, interval, units = _amount((name, *group), near)
+        amount, stderr, interval, units, source = _amount((name, *group), near)
         limit = _CURRIE * stderr
         p = near.probability((name, *group))
         told = name in expected or any(view.unmistakable(name) for view in trials.views)
@@ -321,6 +323,7 @@ def _findings(
                 alike[name],
                 not told,
                 units,
+                source,
             )
         )
     return found
@@ -375,28 +378,31 @@ def _overlap(mine: Sequence[Line], theirs: Sequence[Line]) -> bool:
 
 def _amount(
     members: Sequence[str], near: _Weighed
-) -> tuple[float, float, tuple[float, float], str]:
+) -> tuple[float, float, tuple[float, float], str, int]:
     """Average the sum of some species' amounts over the sets that hold any of them.
 
-    Of several spectra the one that knows them best counts.
+    Of several spectra the one that shows most species counts (the share of the only one is always
+    1), of such the one that knows them best.
 
     Returns
     -------
-    mean, standard deviation, 95 % interval, units
+    mean, standard deviation, 95 % interval, units, which spectrum
     """
     wanted = set(members)
     drawn: dict[int, list[tuple[float, Array]]] = {}
     units = {}
+    shown: dict[int, int] = {}
     for weight, told in zip(near.weights, near.amounts, strict=True):
         for source, one in told.items():
             at = [k for k, s in enumerate(one.species) if s in wanted]
             if at:
                 drawn.setdefault(source, []).append((float(weight), one.final[:, at].sum(axis=1)))
                 units[source] = one.units
+                shown[source] = max(shown.get(source, 0), len(one.species))
     if not drawn:
-        return float("nan"), float("nan"), (float("nan"), float("nan")), ""
-    pooled = [(*_pooled(rows), units[source]) for source, rows in drawn.items()]
-    return min(pooled, key=lambda a: a[1] / max(abs(a[0]), 1e-300))
+        return float("nan"), float("nan"), (float("nan"), float("nan")), "", -1
+    pooled = [(*_pooled(rows), units[source], source) for source, rows in drawn.items()]
+    return min(pooled, key=lambda a: (-shown[a[4]], a[1] / max(abs(a[0]), 1e-300)))
 
 
 def _pooled(rows: Sequence[tuple[float, Array]]) -> tuple[float, float, tuple[float, float]]:
@@ -418,12 +424,12 @@ def _pooled(rows: Sequence[tuple[float, Array]]) -> tuple[float, float, tuple[fl
     return mean, stderr, (float(low), float(high))
 
 
-def _limits(trials: Trials, best: Trial, names: Sequence[str]) -> dict[str, tuple[float, str]]:
-    """Return the smallest amount of each absent species that would be seen (Currie), and units."""
+def _limits(trials: Trials, best: Trial, names: Sequence[str]) -> dict[str, tuple[float, str, int]]:
+    """Return the least amount of each absent species that would be seen (Currie), units, where."""
     absent = [n for n in names if n not in best.species]
     screen = Screen(best, trials.views, names)
     dispersion = trials.dispersion_of(best.freedom)
-    found: dict[str, tuple[float, str]] = {}
+    found: dict[str, tuple[float, str, int]] = {}
     for k, (view, fitted) in enumerate(zip(trials.views, best.fits, strict=True)):
         known = view.amounts(fitted)
         yields, kind, units = view.yields(names)
@@ -436,5 +442,5 @@ def _limits(trials: Trials, best: Trial, names: Sequence[str]) -> dict[str, tupl
                 whole = float(known.raw.sum()) if known is not None else 0.0
                 limit = limit / (whole + limit) if whole + limit > 0 else float("nan")
             if name not in found or limit < found[name][0]:
-                found[name] = (limit, units)
+                found[name] = (limit, units, view.source)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from ..engine.uncertainty import invert
 from .answer import Misfit, Unexplained
@@ -56,7 +57,23 @@ def remains(
             ):
                 stretches.append(stretch)
     peaks.sort(key=lambda u: -u.significance)
-    return tuple(peaks), tuple(sorted(stretches, key=lambda m: (m.spectrum, m.low)))
+    return tuple(peaks), _joined(stretches)
+
+
+def _joined(stretches: Sequence[Misfit]) -> tuple[Misfit, ...]:
+    """Join stretches that lie side by side; the ratio is that of the worst."""
+    joined: list[Misfit] = []
+    for one in sorted(stretches, key=lambda m: (m.spectrum, m.low)):
+        last = joined[-1] if joined else None
+        if (
+            last
+            and last.spectrum == one.spectrum
+            and 2.0 * (one.low - last.high) < one.high - one.low
+        ):
+            joined[-1] = Misfit(one.spectrum, last.low, one.high, max(last.ratio, one.ratio))
+        else:
+            joined.append(one)
+    return tuple(joined)
 
 
 def _peaks(
@@ -135,6 +152,15 @@ def notes_of(trial: Trial, views: Sequence[View]) -> tuple[str, ...]:
                     None
                 )
     return tuple(notes)
+
+
+def calibrations_of(given: Sequence[xr.Dataset]) -> tuple[str, ...]:
+    """Say what the axes rest on: a wrong one looks like species that are missing."""
+    return tuple(
+        f"The axis of spectrum {i + 1} rests on: {ds.attrs['calibration']}."
+        for i, ds in enumerate(given)
+        if ds.attrs.get("calibration")
+    )
 
 
 def rival_of(best: Trial, rival: Trial) -> tuple[str, ...]:
