@@ -94,6 +94,20 @@ def test_a_species_left_out_of_the_candidates_is_not_absorbed():
     assert "Unexplained" in found.report()
 
 
+def test_intensity_on_lines_that_are_found_is_told_as_such():
+    # A plate of corundum with texture: its own lines are left over, at their places.
+    found = wb.identify(wb.open(data("xrd/corundum.xye")), elements="Al O")
+    assert found.species == ("Al2O3",)
+    strongest = found.unexplained[0]
+    assert strongest.position == pytest.approx(35.15, abs=0.02)
+    assert 0.1 < strongest.share < 3.0
+    told = found.report()
+    assert "perhaps their intensity" in told
+    assert told.count("Unexplained in") == 8 < len(found.unexplained)
+    assert f"And {len(found.unexplained) - 8} weaker peaks." in told
+    assert "rests on: two-theta of the goniometer as recorded" in told
+
+
 def test_series_are_summed_and_components_are_ready_for_the_fit():
     ds = wb.simulate("nmr", settings={"nucleus": "31P"}, seed=2)
     found = wb.identify(ds, candidates=["Li6PS5Cl", "Li3P", "Li4P2S6", "Li3PO4"])

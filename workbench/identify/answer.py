@@ -9,6 +9,13 @@ from typing import Any
 from references.errors import InterphaseError
 from spectra.component import Components
 
+_SHAPE = 0.1
+"""Share of a line that a wrong shape of it easily leaves over."""
+_INTENSITY = 3.0
+"""Share of a line that texture, or few grains, may leave over."""
+_TOLD = 8
+"""Peaks and stretches that the report lists; the answer holds them all."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -73,12 +80,15 @@ class Unexplained:
         Intensity times axis unit.
     significance : float
         Standard deviations.
+    share : float
+        Of the intensity that the species found have within a width of it; infinite where none.
     """
 
     spectrum: int
     position: float
     area: float
     significance: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,10 @@ class Identification:
         """Return the answer as plain data (NaN as None)."""
         plain = {
             "findings": [asdict(f) for f in self.findings],
-            "unexplained": [asdict(u) for u in self.unexplained],
+            "unexplained": [
+                {**asdict(u), "share": u.share if math.isfinite(u.share) else None}
+                for u in self.unexplained
+            ],
             "misfits": [asdict(m) for m in self.misfits],
             "notes": list(self.notes),
             "reduced_deviance": self.reduced_deviance,
@@ -199,17 +212,11 @@ class Identification:
             if f.verdict == "absent" and math.isfinite(f.limit):
                 limit = f"{f.limit:.2g} {self._units(f)}".strip()
                 lines.append(f"{f.species}: not found; less than {limit} would not be seen.")
-        lines += [
-            f"Unexplained in spectrum {u.spectrum + 1}: a peak of area {u.area:.3g} at "
-            f"{u.position:.5g} ({u.significance:.0f} standard deviations)."
-            for u in self.unexplained
-        ]
-        lines += [
-            f"Not described in spectrum {m.spectrum + 1}: {m.low:.5g} to {m.high:.5g}, where the "
-            f"residual is up to {m.ratio:.1f} times the noise in the square: a line shape or a "
-            "species is missing."
-            for m in self.misfits
-        ]
+        lines += [_peak_said(u) for u in self.unexplained[:_TOLD]]
+        lines += _more(len(self.unexplained), "weaker peaks")
+        worst = sorted(self.misfits, key=lambda m: -m.ratio)[:_TOLD]
+        lines += [_misfit_said(m) for m in self.misfits if m in worst]
+        lines += _more(len(self.misfits), "stretches less off")
         return "\n".join([*lines, *self.notes])
 
     def _units(self, f: Finding) -> str:
@@ -231,3 +238,27 @@ class Identification:
         if f.positional:
             also += "; its lines do not rule out a species that the library does not hold"
         return f"{f.species}: {f.verdict} (p = {f.probability:.3f}), {size}{also}."
+
+
+def _peak_said(u: Unexplained) -> str:
+    beside = ""
+    if u.share < _SHAPE:
+        beside = f", {100.0 * u.share:.2g} % of the lines found there: more likely their shape"
+    elif u.share < _INTENSITY:
+        beside = f", {u.share:.2g} of the lines found there: perhaps their intensity"
+    return (
+        f"Unexplained in spectrum {u.spectrum + 1}: a peak of area {u.area:.3g} at "
+        f"{u.position:.5g} ({u.significance:.0f} standard deviations){beside}."
+    )
+
+
+def _misfit_said(m: Misfit) -> str:
+    return (
+        f"Not described in spectrum {m.spectrum + 1}: {m.low:.5g} to {m.high:.5g}, where the "
+        f"residual is up to {m.ratio:.1f} times the noise in the square: a line shape or a "
+        "species is missing."
+    )
+
+
+def _more(number: int, what: str) -> list[str]:
+    return [f"And {number - _TOLD} {what}."] if number > _TOLD else []

@@ -42,7 +42,8 @@ def remains(
     for view, fitted in zip(views, fits, strict=True):
         residual, jac, weight = view.residual(fitted)
         width = typical_width(fitted.plan, fitted.full) or 8.0 * float(np.median(np.diff(view.x)))
-        for peak in _peaks(view, residual, jac, weight, width):
+        explained = fitted.p[fitted.areas] @ jac[fitted.areas]
+        for peak in _peaks(view, residual, jac, weight, width, explained):
             near = [
                 p
                 for p in peaks
@@ -77,9 +78,12 @@ def _joined(stretches: Sequence[Misfit]) -> tuple[Misfit, ...]:
 
 
 def _peaks(
-    view: View, residual: Array, jac: Array, weight: Array, width: float
+    view: View, residual: Array, jac: Array, weight: Array, width: float, explained: Array
 ) -> list[Unexplained]:
-    """Match Gaussians of three widths to the residual, beside what the fit can take up."""
+    """Match Gaussians of three widths to the residual, beside what the fit can take up.
+
+    ``explained`` is the weighted intensity of the species.
+    """
     x = view.x
     inverse, _ = invert((jac @ jac.T)[None])
     best = np.zeros((2, x.size))
@@ -103,7 +107,12 @@ def _peaks(
     found = []
     while z.size and z.max() >= SIGNIFICANT:
         top = int(np.argmax(z))
-        found.append(Unexplained(view.source, float(x[top]), float(area[top]), float(z[top])))
+        near = (np.abs(x - x[top]) < width) & (weight > 0.0)
+        there = float(np.trapezoid(explained[near] / weight[near], x[near]))
+        share = float(area[top]) / there if there > 0.01 * area[top] else np.inf
+        found.append(
+            Unexplained(view.source, float(x[top]), float(area[top]), float(z[top]), share)
+        )
         z[np.abs(x - x[top]) < 2.0 * width] = 0.0
     return found
 
