@@ -108,6 +108,14 @@ def test_intensity_on_lines_that_are_found_is_told_as_such():
     assert "rests on: two-theta of the goniometer as recorded" in told
 
 
+def test_an_axis_that_is_not_calibrated_is_told_whatever_the_file_is_called():
+    ds = wb.simulate("raman", settings={"size": 2}).rename(raman_shift="wavelength")
+    ds["wavelength"] = ("wavelength", 500.0 + 0.01 * ds["wavelength"].values, {"units": "nm"})
+    ds.attrs["source"] = '[{"file": "Si-wafer.txt"}]'
+    with pytest.raises(OrderError, match="not Raman shift; call calibrate"):
+        wb.identify(ds, elements="Si")
+
+
 def test_series_are_summed_and_components_are_ready_for_the_fit():
     ds = wb.simulate("nmr", settings={"nucleus": "31P"}, seed=2)
     found = wb.identify(ds, candidates=["Li6PS5Cl", "Li3P", "Li4P2S6", "Li3PO4"])

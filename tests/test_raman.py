@@ -11,7 +11,7 @@ import references
 import workbench as wb
 from spectra import Component, Components, Param
 from spectra.convention import spectrum
-from spectra.errors import CalibrationError, FormatError, ModelError
+from spectra.errors import CalibrationError, FormatError
 from spectra.shapes import SHAPES
 from tests.shared_data import data
 from workbench.demo import pulls_of
@@ -119,7 +119,7 @@ def test_carbon_bands_of_a_real_map():
 
 def test_wavelength_becomes_raman_shift_with_the_laser():
     ds = wb.open(data("raman/renishaw/renishaw_test_map.wdf"))
-    with pytest.raises(ModelError, match="calibrate"):
+    with pytest.raises(CalibrationError, match="calibrate"):
         wb.propose(ds, ["Li2S"])
     shifted = wb.calibrate(ds, "laser", wavelength_nm=325.0)
     expected = 1e7 / 325.0 - 1e7 / ds["wavelength"].values

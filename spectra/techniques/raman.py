@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ..component import Component, Components, Param, SubLine
 from ..convention import where
-from ..errors import ModelError
+from ..errors import CalibrationError
 from ._raman_axis import Standards, calibration_report, standards
 from ._raman_bands import DEFAULT_FWHM, band_weights
 from ._raman_calibrate import Known, Laser, Shift, known, laser, shift
@@ -104,11 +104,11 @@ def propose(
 
     Raises
     ------
-    ModelError
+    CalibrationError
         If the axis is a wavelength.
     """
     if "raman_shift" not in ds["intensity"].dims:
-        raise ModelError(
+        raise CalibrationError(
             f"{where(ds)}: axis is {ds['intensity'].dims[-1]}, not Raman shift; call "
             "calibrate(ds, 'laser', wavelength_nm=...)"
         )

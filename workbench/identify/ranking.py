@@ -17,6 +17,7 @@ from references import thermo
 from references.errors import InterphaseError
 from references.model import Line
 from spectra.convention import check
+from spectra.errors import CalibrationError
 
 from ..errors import FitError, OrderError
 from .answer import Finding, Identification
@@ -153,7 +154,8 @@ def _candidates(
     if not seen:
         for view in views:
             for name, error in view.refusals.items():
-                if name not in str(error):  # it is the spectrum, then
+                if isinstance(error, CalibrationError) or name not in str(error):
+                    # It is the spectrum, then.
                     raise OrderError(f"identify: {error}") from error
         raise OrderError(
             "identify: no candidate has a line in these spectra; widen elements= or candidates="
