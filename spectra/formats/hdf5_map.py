@@ -34,7 +34,6 @@ No energy or angle found in a file is taken as a calibration: they are the heade
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,10 @@ import xarray as xr
 from ..convention import OUTER
 from ..errors import FormatError
 from . import _hdf5_found
+from ._hdf5_declare import MAGIC, declared_layout, dimension, sidecar, undeclared
 from ._mca import TECHNIQUES, as_counts, mca, technique_of
 from .base import MAX_FILE_BYTES, Format, Options, Regions, source
 
-_MAGIC = b"\x89HDF\r\n\x1a\n"
-_LENGTH = {"m": 1e6, "mm": 1e3, "um": 1.0, "micron": 1.0, "µm": 1.0, "nm": 1e-3, "cm": 1e4}
-_TIME = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "h": 3600.0, "ms": 1e-3}
 _KEYS = (
     "counts", "dims", "coords", "units", "live_time", "real_time", "energy", "energy_calibration",
     "two_theta",
@@ -57,16 +54,11 @@ _KEYS = (
 MAX_VALUES = 1 << 30
 
 
-def sidecar(path: Path) -> Path:
-    """Return the name of the file that declares the layout."""
-    return path.with_name(f"{path.stem}.map.yaml")
-
-
 def _sniff(head: bytes, path: Path) -> bool:
-    if not head.startswith(_MAGIC):
+    if not head.startswith(MAGIC):
         return False
     if sidecar(path).is_file():
-        return True
+        return not _of_patterns(path)
     import h5py
 
     try:
@@ -79,6 +71,13 @@ def _sniff(head: bytes, path: Path) -> bool:
             return known or bool(_stacks(file)) or bool(_hdf5_found.find(file))
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         return False
+
+
+def _of_patterns(path: Path) -> bool:
+    """Whether what is declared is a powder pattern, which has a reader of its own."""
+    from .nexus_powder import declares_pattern
+
+    return declares_pattern(path)
 
 
 def _photoemission(entry: Any) -> bool:
@@ -132,10 +131,7 @@ def read(path: Path, options: Options) -> Regions:
             f"{path.name}: cannot be read as HDF5 ({str(error)[:120]}); the file may be truncated; "
             "copy it again"
         ) from None
-    raise FormatError(
-        f"{path.name}: no spectra in a layout known here; declare the paths in "
-        f"{sidecar(path).name} beside it (keys: {', '.join(_KEYS)})"
-    )
+    raise FormatError(f"{path.name}: {undeclared(path)}")
 
 
 def _text(value: Any) -> str:
@@ -344,7 +340,7 @@ def _read_nxdata(path: Path, file: Any, name: str, options: Options) -> xr.Datas
         dim = _dim(path, axis)
         if axis in group:
             units = _text(group[axis].attrs.get("units", ""))
-            outer[dim] = _in_units(path, dim, np.asarray(group[axis][()], float), units)
+            outer[dim] = dimension(path, dim, np.asarray(group[axis][()], float), units)
         else:
             outer[dim] = np.arange(counts.shape[position], dtype=float)
     scale = None
@@ -392,15 +388,6 @@ def _dim(path: Path, name: str) -> str:
     return dim
 
 
-def _in_units(path: Path, dim: str, values: np.ndarray, units: str) -> np.ndarray:
-    table = {"um": _LENGTH, "s": _TIME}.get(OUTER[dim])
-    if table is None or not units:
-        return values
-    if units not in table:
-        raise FormatError(f"{path.name}: {dim} in {units!r}; allowed: {', '.join(table)}")
-    return np.round(values * table[units], 9)
-
-
 def _fitted_scale(energy: np.ndarray) -> list[float] | None:
     """Quadratic through an energy axis, if it is one to 1e-4 keV."""
     if energy.ndim != 1 or energy.size < 3 or not np.all(np.isfinite(energy)):
@@ -417,7 +404,7 @@ def _fitted_scale(energy: np.ndarray) -> list[float] | None:
 
 
 def _declared(path: Path, file: Any, options: Options) -> xr.Dataset:
-    layout = _layout(sidecar(path))
+    layout = declared_layout(sidecar(path), _KEYS)
 
     def at(place: str) -> Any:
         if not isinstance(place, str) or place not in file or not hasattr(file[place], "shape"):
@@ -445,7 +432,7 @@ def _declared(path: Path, file: Any, options: Options) -> xr.Dataset:
                 f"{path.name}: {place} has {values.size} values for {counts.shape[k]}"
             )
         units = (layout.get("units") or {}).get(dim) or _text(at(place).attrs.get("units", ""))
-        outer[dim] = _in_units(path, dim, values, str(units))
+        outer[dim] = dimension(path, dim, values, str(units))
     scale = layout.get("energy_calibration")
     if layout.get("energy"):
         scale = _fitted_scale(np.asarray(at(layout["energy"])[()], float))
@@ -453,7 +440,9 @@ def _declared(path: Path, file: Any, options: Options) -> xr.Dataset:
     if isinstance(angle, str):
         angle = float(np.ravel(at(angle)[()])[0])
     times = {
-        k: np.asarray(at(layout[k])[()], float) for k in ("live_time", "real_time") if layout.get(k)
+        k: _times(path, layout[k], at(layout[k]), counts.shape[:-1])
+        for k in ("live_time", "real_time")
+        if layout.get(k)
     }
     return mca(
         counts,
@@ -467,21 +456,17 @@ def _declared(path: Path, file: Any, options: Options) -> xr.Dataset:
     )
 
 
-def _layout(file: Path) -> Mapping[str, Any]:
-    import yaml
-
-    if file.stat().st_size > 1 << 20:
-        raise FormatError(f"{file.name}: larger than 1 MB; a layout is a few lines")
+def _times(path: Path, place: str, item: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Seconds of every spectrum; one value, or those of some dims, stand for all."""
+    values = np.asarray(item[()], float)
+    if values.shape == (1,) or values.shape == shape:
+        return np.broadcast_to(values.reshape(() if values.size == 1 else shape), shape)
     try:
-        data = yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FormatError(f"{file.name}: not YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(data, dict) or "counts" not in data:
-        raise FormatError(f"{file.name}: needs at least 'counts: /path/of/the/array'")
-    unknown = [str(k) for k in data if k not in _KEYS]
-    if unknown:
-        raise FormatError(f"{file.name}: unknown key {unknown[0]!r}; allowed: {', '.join(_KEYS)}")
-    return data
+        return np.broadcast_to(values, shape)
+    except ValueError:
+        raise FormatError(
+            f"{path.name}: {place} has the shape {values.shape}; the spectra have {shape}"
+        ) from None
 
 
 FORMATS = (

@@ -10,6 +10,7 @@ from pathlib import Path
 from references.errors import nearest
 
 from ..errors import FormatError, TechniqueNeeded
+from ._hdf5_declare import MAGIC, undeclared
 from .base import HEAD_BYTES, Format, Options, Regions
 
 _NOT_FORMATS = frozenset({"base", "registry"})
@@ -48,6 +49,8 @@ def identify(path: Path) -> Format:
             raise FormatError(f"{path.name}: the file is empty")
     claims = [record for record in formats().values() if record.sniff(head, path)]
     claims = [record for record in claims if not record.generic] or claims
+    if not claims and head.startswith(MAGIC):
+        raise FormatError(f"{path.name}: {undeclared(path)}")
     if not claims:
         raise FormatError(f"{path.name}: not a format known here: {_why_not(path)}")
     if len(claims) > 1:
