@@ -223,7 +223,9 @@ class Session(param.Parameterized):
             self._propose({**draft, "propose": proposal})
             self._say(f"{len(self.components)} components proposed")
 
-    def suggest(self, elements: str, precursors: str = "") -> Identification | None:
+    def suggest(
+        self, elements: str, precursors: str = "", settings: Mapping[str, Any] | None = None
+    ) -> Identification | None:
         """Rank the species that the spectrum shows; None where that fails.
 
         Parameters
@@ -232,10 +234,17 @@ class Session(param.Parameterized):
             In the sample, ``"Li P S Cl"``; empty: any.
         precursors : str
             Ids of what was put in, with commas between; their products are expected.
+        settings : mapping, optional
+            Of the model, where they are not its defaults.
         """
         known = [name.strip() for name in precursors.split(",") if name.strip()]
         with self._guarded():
-            found = wb.identify(self.prepared, elements=elements or None, precursors=known)
+            found = wb.identify(
+                self.prepared,
+                elements=elements or None,
+                precursors=known,
+                settings={str(self.prepared.attrs["technique"]): settings or {}},
+            )
             left = " Something stays unexplained." if found.flagged else ""
             self._say(f"{', '.join(found.species) or 'nothing'} found.{left}")
             return found

@@ -170,9 +170,9 @@ def test_spectra_of_one_sample_are_identified_together(capsys, tmp_path):
 def test_steps_before_can_be_told_without_a_recipe(capsys, tmp_path):
     ds = wb.simulate("xps", wb.plating().isel(time=slice(20, 24)), settings={"region": "S 2p"})
     del ds.attrs["calibration"]
-    path, out = tmp_path / "s2p.nc", tmp_path / "o.nc"
+    path, result = tmp_path / "s2p.nc", tmp_path / "o.nc"
     wb.save(ds, path)
-    species = ("--species", "Li6PS5Cl,Li2S", "-o", out)
+    species = ("--species", "Li6PS5Cl,Li2S", "-o", result)
     assert "(on the command line: --calibrate as_recorded)" in refused(
         capsys, "fit", path, *species
     )
@@ -185,9 +185,15 @@ def test_steps_before_can_be_told_without_a_recipe(capsys, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("technique: xps\ncalibrate: as_recorded\npropose: {species: [Li2S]}\n")
     both = ("--recipe", recipe, *moved)
-    assert "--recipe has its own steps" in refused(capsys, "fit", path, *both, "-o", out)
+    assert "--recipe has its own steps" in refused(capsys, "fit", path, *both, "-o", result)
     assert "--recipe has its own steps" in refused(capsys, "identify", path, *both)
     assert "not YAML" in refused(capsys, "open", path, "--calibrate", "method: [")
+    wide = ("--set", "shift_range=0")
+    fixed = run(capsys, "identify", path, "--candidates", "Li6PS5Cl,Li2S", *moved, *wide)
+    assert fixed[0] == 2  # a quarter of an eV off, and the shift is fixed
+    assert run(capsys, "fit", path, *species, *moved, *wide)[0] == 0
+    assert wb.recipe(wb.load(result)).propose.settings == {"shift_range": 0}
+    assert "'shift_rage'" in refused(capsys, "fit", path, *species, *moved, "--set", "shift_rage=1")
     assert "'by'" in refused(capsys, "open", path, "--calibrate", "method: shift, bye: 1")
 
 

@@ -121,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--recipe", type=Path, metavar="R.yaml", help="do its steps first")
     command.add_argument("--elements", metavar="'Li P S Cl'", help="no others are in the sample")
     command.add_argument("--candidates", metavar="A,B", help="only these species")
+    _model(command)
     command.add_argument("--precursors", metavar="A,B", help="species known to be put in")
     command.add_argument("--potential", type=float, metavar="V", help="against Li+/Li")
     command.add_argument("--library", type=Path, help="folder with species of your own")
@@ -131,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--region", help="one region of a file with several")
     _reading(command)
     command.add_argument("--species", help="comma-separated ids")
+    _model(command)
     command.add_argument("--recipe", type=Path, metavar="RECIPE.yaml")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc")
     command.add_argument("--json", action="store_true", help="print the amounts as JSON")
@@ -192,6 +194,13 @@ def _reading(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--correct", action="append", default=[], metavar="METHOD", help="likewise; may be repeated"
     )
+
+
+def _model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="a setting of the technique's model",
+    )  # fmt: skip
 
 
 def _path(text: str) -> Path:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .cli_steps import is_prepared, prepared
+from .cli_steps import is_prepared, prepared, settings
 from .errors import UsageError
 
 
@@ -103,18 +103,10 @@ def simulate_file(args: argparse.Namespace) -> int:
         path = write_campaign(args.output, seed=args.seed)
         print(f"written: {path}")
         return 0
-    import yaml
-
     from .simulate import simulate
     from .store import save
 
-    settings = {}
-    for item in args.set:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UsageError(f"simulate --set {item!r}: write KEY=VALUE")
-        settings[key] = yaml.safe_load(value)
-    ds = simulate(args.technique, settings=settings, seed=args.seed)
+    ds = simulate(args.technique, settings=settings(args), seed=args.seed)
     save(ds, args.output)
     print(f"written: {args.output}")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .cli_steps import refuse_both, steps
+from .cli_steps import refuse_both, settings, steps
 from .errors import UsageError
 
 
@@ -48,7 +48,7 @@ def fit_file(args: argparse.Namespace) -> int:
                 "technique": ds.attrs["technique"],
                 "open": opening,
                 **steps(args),
-                "propose": Proposal(species=species),
+                "propose": Proposal(species=species, settings=settings(args)),
             },
             "fit",
         )

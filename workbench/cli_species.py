@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from .cli_steps import prepared
+from .cli_steps import prepared, settings
 from .errors import UsageError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from references.model import Species
 
 
@@ -78,6 +81,7 @@ def identify_species(args: argparse.Namespace) -> int:
         precursors=_names(args.precursors),
         potential=args.potential,
         library=references.load(args.library),
+        settings=_model_settings(args, spectra),
     )
     if args.json:
         print_json(found.to_dict())
@@ -86,6 +90,19 @@ def identify_species(args: argparse.Namespace) -> int:
         print()
         print(found.report())
     return 2 if found.flagged else 0
+
+
+def _model_settings(
+    args: argparse.Namespace, spectra: Sequence[xr.Dataset]
+) -> dict[str, dict[str, Any]]:
+    """Return the settings of the model by technique: those told, or the recipe's."""
+    told = settings(args)
+    if args.recipe is not None:
+        from .recipe import read_preparation
+
+        proposal = read_preparation(args.recipe).propose
+        told = proposal.settings if proposal is not None else {}
+    return {str(ds.attrs["technique"]): told for ds in spectra}
 
 
 def _names(text: str | None) -> list[str]:

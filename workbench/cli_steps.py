@@ -33,6 +33,19 @@ def _step(verb: str, text: str) -> str | dict[str, Any]:
     return parse("{" + text + "}", f"--{verb} {text!r}") if ":" in text else text
 
 
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings told as ``--set KEY=VALUE``, values read as YAML."""
+    from .yaml_text import parse
+
+    told = {}
+    for item in args.set:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"{args.command} --set {item!r}: write KEY=VALUE")
+        told[key] = parse(f"value: {value}", f"--set {item!r}")["value"]
+    return told
+
+
 def prepared(args: argparse.Namespace, file: Path, region: str | None) -> xr.Dataset:
     """Open a file and do what the recipe, or the options, say before a fit.
 
@@ -57,9 +70,11 @@ def prepared(args: argparse.Namespace, file: Path, region: str | None) -> xr.Dat
 
 
 def refuse_both(args: argparse.Namespace) -> None:
-    """Refuse steps told beside a recipe, which has its own."""
-    if args.calibrate or args.correct:
-        raise UsageError(f"{args.command}: --recipe has its own steps; write --calibrate in it")
+    """Refuse steps and settings told beside a recipe, which has its own."""
+    if args.calibrate or args.correct or getattr(args, "set", None):
+        raise UsageError(
+            f"{args.command}: --recipe has its own steps; write --calibrate, --correct, --set in it"
+        )
 
 
 def in_options(message: str, args: argparse.Namespace | None) -> str:

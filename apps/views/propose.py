@@ -41,7 +41,7 @@ def view(session: Session) -> pn.viewable.Viewable:
         told = pn.pane.Str("", css_classes=["suggestion"], width=380, stylesheets=[_WRAPPED])
 
         def suggested(_: object) -> None:
-            found = session.suggest(elements.value, known.value)
+            found = session.suggest(elements.value, known.value, form.values())
             if found is not None:
                 species.value = [s for s in found.species if s in species.options]
                 told.object = found.report()
