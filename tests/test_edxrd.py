@@ -13,13 +13,13 @@ from spectra.convention import check
 from spectra.errors import CalibrationError, ModelError
 from spectra.techniques import edxrd
 from spectra.techniques._edxrd_calibrate import STANDARDS, reflections_of
+from spectra.techniques._edxrd_escape import escape_fraction
 from spectra.techniques._edxrd_peaks import fit_peak
 from spectra.techniques._edxrd_physics import (
     FLUORESCENCE,
     HC,
     Detector,
     bragg_energy,
-    escape_fraction,
     two_theta,
 )
 from tests.shared_data import data

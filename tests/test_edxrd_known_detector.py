@@ -11,13 +11,12 @@ from scipy.optimize import least_squares
 import references
 import workbench as wb
 from references.library import Library
+from spectra.techniques._edxrd_escape import GE_KA, escape_fraction
 from spectra.techniques._edxrd_model import sublines
 from spectra.techniques._edxrd_peaks import fit_peak
 from spectra.techniques._edxrd_physics import (
-    GE_KA,
     Detector,
     PhaseLines,
-    escape_fraction,
     two_theta,
 )
 from spectra.techniques._edxrd_standards import standard_lines

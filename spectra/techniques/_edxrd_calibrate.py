@@ -117,6 +117,9 @@ class Known(Settings):
     divergence: float | None = Field(
         None, ge=0, description="fwhm over energy that the slits give diffraction lines"
     )
+    crystal: Literal["Ge", "Si", "CdTe", "CZT"] | None = Field(
+        None, description="what the detector is made of, for its escape lines; none is germanium"
+    )
     covariance: tuple[tuple[float, float, float, float], ...] = Field(
         (), description="4 x 4 covariance of c0, c1, c2 (keV) and the angle (deg)"
     )
@@ -197,6 +200,8 @@ def known(ds: xr.Dataset, settings: Known) -> xr.Dataset:
     for key in ("noise_keV", "fano", "divergence"):
         if getattr(settings, key) is not None:
             ds.attrs[key] = getattr(settings, key)
+    if settings.crystal:
+        ds.attrs["detector_crystal"] = settings.crystal
     angle = settings.two_theta_deg
     if angle is None and settings.trust_header:
         angle = ds.attrs.get("header_two_theta_deg")

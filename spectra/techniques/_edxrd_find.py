@@ -14,14 +14,12 @@ import numpy.typing as npt
 from ..errors import CalibrationError
 from ._edxrd_axis import energy_of
 from ._edxrd_calibrate import SOURCES, Group, Standard, reflections_of
+from ._edxrd_escape import escapes
 from ._edxrd_lines import Line, fit_line, significance
 from ._edxrd_physics import (
     FLUORESCENCE,
-    GE_KA,
-    GE_KB,
     Detector,
     bragg_energy,
-    escape_fraction,
 )
 from ._edxrd_solve import Datum
 
@@ -56,7 +54,9 @@ def groups_of(
     return made + [("line", ((e, 1.0),)) for e in lines]
 
 
-def resolution(channel: Array, counts: Array, guess: tuple[float, ...]) -> Detector | None:
+def resolution(
+    channel: Array, counts: Array, guess: tuple[float, ...], crystal: str = "Ge"
+) -> Detector | None:
     """Return a detector as wide as most of the clear single lines of a spectrum, whatever they are.
 
     Lines are looked for with filters of several widths; a width counts where the line fitted there
@@ -78,7 +78,9 @@ def resolution(channel: Array, counts: Array, guess: tuple[float, ...]) -> Detec
                 own.append(float(np.sqrt(max((line.fwhm * per[k]) ** 2 - fano2, 0.05**2))))
         if len(own) > len(best):
             best = own
-    return Detector(noise_keV=float(np.percentile(best, 30))) if len(best) > 1 else None
+    if len(best) < 2:
+        return None
+    return Detector(noise_keV=float(np.percentile(best, 30)), crystal=crystal)
 
 
 def _significance(
@@ -301,9 +303,9 @@ def _on_escape(
 ) -> bool:
     """Whether an escape line of more than 2 % of this line lies within its width."""
     for other, energy in rows:
-        for loss, share in ((GE_KA, 0.88), (GE_KB, 0.12)):
+        for loss, share in escapes(energy, detector.crystal):
             if abs(energy - loss - place) < float(detector.fwhm(place)):
-                lost = share * float(escape_fraction(energy)) * other.area
+                lost = float(share) * other.area
                 if lost > 0.02 * row.area:
                     return True
     return False

@@ -173,6 +173,8 @@ def scale_of(ds: xr.Dataset) -> dict[str, Any]:
         for key in ("two_theta_deg", "noise_keV", "fano", "divergence")
         if key in ds.attrs
     }
+    if "detector_crystal" in ds.attrs:
+        found["crystal"] = str(ds.attrs["detector_crystal"])
     records = ds.attrs.get("element_calibrations")
     if records and "detector" in ds.dims:
         rows = json.loads(str(records))

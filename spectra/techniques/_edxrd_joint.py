@@ -72,6 +72,9 @@ class Joint(Settings):
     skip_keV: tuple[float, ...] = Field(
         (), description="energies beside which no line is used, keV"
     )
+    crystal: Literal["Ge", "Si", "CdTe", "CZT"] | None = Field(
+        None, description="what the detector is made of, for its escape lines; none is germanium"
+    )
 
 
 def _known_names(settings: Joint) -> None:
@@ -103,6 +106,8 @@ def joint(ds: xr.Dataset, settings: Joint) -> xr.Dataset:
         If no start is known or too few lines are found.
     """
     _known_names(settings)
+    if settings.crystal:
+        ds = ds.assign_attrs(detector_crystal=settings.crystal)
     if "detector" in ds["intensity"].dims:
         from ._edxrd_elements import each_element
 
@@ -119,7 +124,8 @@ def joint(ds: xr.Dataset, settings: Joint) -> xr.Dataset:
         Datum("elsewhere", m.label, m.energy, m.channel, m.stderr, m.fwhm, m.fwhm_stderr)
         for m in settings.measured
     ]
-    detector = resolution(channel, counts, guess) or Detector.of(ds.attrs)
+    detector = Detector.of(ds.attrs)
+    detector = resolution(channel, counts, guess, detector.crystal) or detector
     angle = settings.guess_deg or ds.attrs.get("two_theta_deg")
     angle = angle or ds.attrs.get("header_two_theta_deg")
     if powder is not None:
@@ -156,7 +162,10 @@ def joint(ds: xr.Dataset, settings: Joint) -> xr.Dataset:
         if powder is not None:
             angle = found.values["two_theta"]
         detector = Detector(
-            found.values["noise_keV"], found.values["fano"], found.values["divergence"]
+            found.values["noise_keV"],
+            found.values["fano"],
+            found.values["divergence"],
+            crystal=detector.crystal,
         )
     assert found is not None
     return _recorded(ds, data, found, settings)

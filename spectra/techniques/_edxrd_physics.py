@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ._edxrd_escape import escapes
 
 if TYPE_CHECKING:
     from references import Library
@@ -18,8 +19,6 @@ HC = 12.398419843
 """Planck's constant times the speed of light, keV angstrom (SI values, exact)."""
 EPSILON_GE = 2.96e-3
 """Energy per electron-hole pair in germanium at 77 K, keV."""
-GE_K_EDGE = 11.1031
-GE_KA, GE_KB = 9.876, 10.981
 _FWHM = 2.3548200450309493
 
 Array = npt.NDArray[np.float64]
@@ -65,24 +64,28 @@ def two_theta(d: npt.ArrayLike, energy: npt.ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class Detector:
-    """Widths and escape of a germanium detector.
+    """Widths and escape of a semiconductor detector.
 
     Parameters
     ----------
     noise_keV : float
         Electronic noise, full width at half maximum.
     fano : float
-        Fano factor.
+        Fano factor, of germanium; that of another crystal is this times 2.96 eV over its energy
+        per pair (CdTe 4.43, Si 3.65 eV).
     divergence : float
         Relative width ``cot(theta) dtheta`` (fwhm over energy) of diffraction lines.
     escape : float
         Factor on the computed escape fraction; 0 leaves escape lines out.
+    crystal : str
+        What it is made of: a key of `_edxrd_escape.CRYSTALS`.
     """
 
     noise_keV: float = 0.121
     fano: float = 0.106
     divergence: float = 0.0
     escape: float = 1.0
+    crystal: str = "Ge"
 
     def fwhm(self, energy: npt.ArrayLike, *, fluorescence: bool = False) -> Array:
         """Return the full width at half maximum, keV, of lines at energies in keV.
@@ -99,39 +102,8 @@ class Detector:
         """Return the detector of a spectrum: what is told, else its attrs, else typical values."""
         names = ("noise_keV", "fano", "divergence", "escape")
         found = {n: told.get(n) if told.get(n) is not None else attrs.get(n) for n in names}
-        return cls(**{n: float(v) for n, v in found.items() if v is not None})
-
-
-def escape_fraction(energy: npt.ArrayLike) -> Array:
-    """Return escaped over counted photons of a thick germanium crystal hit face on.
-
-    ``0.5 w (1 - 1/r) (1 - (m_K / m) ln(1 + m / m_K))`` with the fluorescence yield w = 0.535, the
-    edge jump r = 7.0, and the attenuation m at the line's energy and m_K at Ge Ka (S. J. B. Reed,
-    N. G. Ware, J. Phys. E 5 (1972) 582). Zero below the K edge at 11.103 keV.
-
-    Parameters
-    ----------
-    energy : array_like
-        keV.
-
-    Returns
-    -------
-    ndarray
-    """
-    e = np.asarray(energy, float)
-    ratio = np.interp(np.log(np.maximum(e, 1.0)), *_germanium())
-    value = 0.5 * 0.535 * (1.0 - 1.0 / 7.0) * (1.0 - np.log1p(ratio) / ratio)
-    return np.asarray(np.where(e > GE_K_EDGE, value, 0.0))
-
-
-@cache
-def _germanium() -> tuple[Array, Array]:
-    """Attenuation of germanium over that at its own Ka line, against ln E."""
-    import xraydb
-
-    grid = np.geomspace(GE_K_EDGE + 0.002, 300.0, 200)
-    own = float(xraydb.mu_elam("Ge", 9886.0, kind="photo"))
-    return np.log(grid), np.asarray(xraydb.mu_elam("Ge", grid * 1e3, kind="photo")) / own
+        numbers = {n: float(v) for n, v in found.items() if v is not None}
+        return cls(**numbers, crystal=str(attrs.get("detector_crystal", "Ge")))
 
 
 @dataclass(frozen=True)
@@ -272,21 +244,21 @@ def measured_factors(attrs: Mapping[str, Any], species: str) -> dict[str, float]
 def with_escape(
     energy: Array, strength: Array, detector: Detector
 ) -> tuple[Array, Array, npt.NDArray[np.int64]]:
-    """Append Ge escape lines to lines.
+    """Append the detector's escape lines to lines.
 
     Returns
     -------
     energy, strength : ndarray
-        Lines first, then their escape lines (Ka 88 %, Kb 12 %).
+        Lines first, then the escape lines of all of them, one kind after the other.
     parent : ndarray of int
         Index of the line each belongs to.
     """
     at = np.arange(energy.size)
     if detector.escape <= 0.0 or not energy.size:
         return energy, strength, at
-    lost = detector.escape * escape_fraction(energy) * strength
+    lost = escapes(energy, detector.crystal)
     return (
-        np.concatenate([energy, energy - GE_KA, energy - GE_KB]),
-        np.concatenate([strength, 0.88 * lost, 0.12 * lost]),
-        np.concatenate([at, at, at]),
+        np.concatenate([energy, *(energy - loss for loss, _ in lost)]),
+        np.concatenate([strength, *(detector.escape * share * strength for _, share in lost)]),
+        np.tile(at, 1 + len(lost)),
     )

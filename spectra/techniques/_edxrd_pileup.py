@@ -1,9 +1,10 @@
-"""Lines that the detector makes: sums of two photons (pile-up) and Ge escape, measured.
+"""Lines that the detector makes: sums of two photons (pile-up) and escape, measured.
 
 Both follow from the spectrum itself. Pile-up of two photons is ``p / 2 (N * N) / sum(N)``: the
 spectrum N folded with itself, ``p = 1 - exp(-rate t)`` with the resolving time t. Escape is a share
-of every line, moved down by the energy of Ge Ka or Kb. Their sizes are found where sums and escape
-lines are expected: most of these places must agree, since the spectrum's own lines lie on some.
+of every line, moved down by the energy of a K line of the crystal. Their sizes are found where sums
+and escape lines are expected: most of these places must agree, since the spectrum's own lines lie
+on some.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pydantic import Field
 
 from ..convention import where
 from ..errors import CalibrationError, ConventionError
+from ._edxrd_escape import escapes
 from ._edxrd_lines import response
-from ._edxrd_physics import GE_KA, GE_KB, Detector, escape_fraction
+from ._edxrd_physics import Detector
 from .base import Settings
 
 Array = npt.NDArray[np.float64]
@@ -43,7 +45,7 @@ class PileUp(Settings):
 
 
 class Escape(Settings):
-    """Factor on the computed share of Ge escape lines, measured on the spectra."""
+    """Factor on the computed share of escape lines, measured on the spectra."""
 
     low_keV: float = Field(0.0, ge=0, description="fit it above this energy")
     high_keV: float = Field(1e4, gt=0, description="and below this")
@@ -79,7 +81,7 @@ def sums_of_two(x: Array, counts: Array) -> Array:
     return out
 
 
-def escaped(x: Array, counts: Array) -> Array:
+def escaped(x: Array, counts: Array, crystal: str = "Ge") -> Array:
     """Return the spectrum of escape lines of counts, for the computed shares.
 
     Parameters
@@ -88,6 +90,8 @@ def escaped(x: Array, counts: Array) -> Array:
         Energies, keV.
     counts : ndarray
         Shape (n, channels).
+    crystal : str
+        Of the detector.
 
     Returns
     -------
@@ -96,9 +100,9 @@ def escaped(x: Array, counts: Array) -> Array:
     """
     width = np.gradient(x)
     out = np.zeros_like(counts, dtype=float)
-    for loss, share in ((GE_KA, 0.88), (GE_KB, 0.12)):
+    for number, (loss, _) in enumerate(escapes(x, crystal)):
         at = x + loss
-        lost = share * escape_fraction(at)
+        lost = escapes(at, crystal)[number][1]
         for k, row in enumerate(counts):
             out[k] += lost * np.interp(at, x, row / width, left=0.0, right=0.0) * width
     return out
@@ -178,7 +182,7 @@ def pile_up(ds: xr.Dataset, settings: PileUp) -> xr.Dataset:
 
 
 def escape(ds: xr.Dataset, settings: Escape) -> xr.Dataset:
-    """Measure the factor on the computed Ge escape fractions; set attrs ``escape``.
+    """Measure the factor on the computed escape fractions; set attrs ``escape``.
 
     Returns
     -------
@@ -196,7 +200,9 @@ def escape(ds: xr.Dataset, settings: Escape) -> xr.Dataset:
     total = np.nan_to_num(ds["intensity"].values.astype(float)).reshape(-1, x.size).sum(axis=0)
     one = total[None, :]
     part = _range(x, settings.low_keV, settings.high_keV)
-    value, error = amplitudes(x, one, escaped(x, one), Detector.of(ds.attrs), part, 3.0)
+    detector = Detector.of(ds.attrs)
+    template = escaped(x, one, detector.crystal)
+    value, error = amplitudes(x, one, template, detector, part, 3.0)
     if not error[0] < 0.5:
         raise CalibrationError(
             f"{where(ds)}: escape lines are not clear of the noise (factor {value[0]:.2f} +- "
@@ -213,9 +219,10 @@ def _escape_lines(x: Array, total: Array, detector: Detector) -> list[dict[str, 
     z = _peaks(x, total, detector)
     rows = []
     for k in sorted(z, key=lambda k: -total[k])[:12]:
-        fraction = float(escape_fraction(x[k]))
-        if fraction > 0.0 and x[k] - GE_KA > x[0]:
-            rows.append({"line": float(x[k]), "escape": float(x[k] - GE_KA), "share": fraction})
+        for loss, share in escapes(x[k], detector.crystal):
+            if float(share) > 1e-3 and x[k] - loss > x[0]:
+                row = {"line": float(x[k]), "escape": float(x[k] - loss), "share": float(share)}
+                rows.append(row)
     return rows
 
 

@@ -17,10 +17,9 @@ from ..convention import where
 from ..errors import CalibrationError, ModelError
 from ._edxrd_cells import spectra_of
 from ._edxrd_columns import columns
+from ._edxrd_escape import escapes
 from ._edxrd_model import Model, propose, require_axis
 from ._edxrd_physics import (
-    GE_KA,
-    GE_KB,
     Detector,
     Incident,
     measured_factors,
@@ -244,7 +243,7 @@ def _groups(
         low = weights[near] < 0.3 * weights.max() * table.strength[i] / table.strength.max()
         j = int(near[np.argmin(off + low)])
         members = [j]
-        for gap in (GE_KA, GE_KB) if lost else ():
+        for gap, _ in escapes(places[j], detector.crystal) if lost else ():
             k = int(np.argmin(np.abs(places - (places[j] - gap))))
             if abs(places[k] - places[j] + gap) < 0.02 and k not in taken:
                 members.append(k)
