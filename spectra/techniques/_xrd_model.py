@@ -90,6 +90,24 @@ class Lines:
     axes: tuple[str, ...]
 
 
+def overflow(sine: npt.ArrayLike, full: float) -> Array:
+    """Return the share of the beam that falls on the sample.
+
+    Parameters
+    ----------
+    sine : array_like
+        Of half of two-theta.
+    full : float
+        The sine at which the footprint is as long as the sample; 0: all of it always does. The
+        beam is brightest in its middle: ``erf(sqrt(pi) / 2 sine / full)``, which is ``sine / full``
+        for a short sample, as for an even beam, but nears 1 smoothly.
+    """
+    from scipy.special import erf
+
+    s = np.asarray(sine, float)
+    return np.ones_like(s) if full <= 0.0 else np.asarray(erf(0.5 * np.sqrt(np.pi) * s / full))
+
+
 def lines_of(
     species: str,
     library: Library,
@@ -103,7 +121,8 @@ def lines_of(
 
     ``strength = j |F|^2 LP exp(-2 B sin^2 / lambda^2) / V^2`` with ``LP = (1 + cos^2(2m) cos^2(2t))
     / (sin^2 t cos t)`` (Bragg-Brentano; m: monochromator, B: attrs ``monochromator_deg`` and
-    ``b_iso_A2``, which ``calibrate(ds, 'known', ...)`` sets).
+    ``b_iso_A2``, which ``calibrate(ds, 'known', ...)`` sets), times the share of the beam on the
+    sample (`overflow`, with attrs ``overflow_sine`` of ``correct(ds, 'overflow', ...)``).
 
     Raises
     ------
@@ -129,6 +148,7 @@ def lines_of(
     lp = (1.0 + mono * np.cos(2 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
     strength = jf2 * lp * np.exp(-2.0 * b_iso * (sine / wavelength) ** 2)
     strength = strength / cell_volume(species, library) ** 2
+    strength = strength * overflow(np.sin(theta), float(attrs.get("overflow_sine", 0.0)))
     at = 2.0 * np.degrees(theta)
     keep = ok & (at >= low) & (at <= high)
     if keep.any():

@@ -20,6 +20,16 @@ from ..convention import where
 from ..errors import CalibrationError, ModelError, NoAmountsError
 from ._edxrd_correct import Mask, mask
 from ._xrd_absorption import Microabsorption, factors, microabsorption, start_weights
+from ._xrd_intensities import (
+    Overflow,
+    Texture,
+    intensities,
+    overflow_of,
+    overflowing,
+    texture_of,
+    textured,
+    widening,
+)
 from ._xrd_model import Model, lines_of, propose
 from ._xrd_simulate import Simulation, simulate
 from .base import Quantification, Quantity, Settings, Step, Technique
@@ -27,11 +37,12 @@ from .base import Quantification, Quantity, Settings, Step, Technique
 if TYPE_CHECKING:
     from references import Library
 
-__all__ = ["TECHNIQUE", "cells"]
+__all__ = ["TECHNIQUE", "cells", "intensities", "overflow_of", "texture_of"]
 
 NOTE = (
     "Weight fractions of the crystalline phases in the model, from tied intensities; preferred "
-    "orientation biases them. "
+    "orientation biases them and is not in the errors: correct(ds, 'texture', "
+    "**xrd.texture_of(xrd.intensities(ds, a fit with free intensities))) adds it. "
 )
 _SEEN, _WEAK = 5.0, 6.0
 TUBES = {
@@ -138,7 +149,9 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
     quantities = tuple(
         Quantity(name, {f"{name}.area": per * factor[name]}) for name, per in per_area.items()
     )
-    return Quantification(quantities, "1", "fraction", NOTE + text)
+    added, told = widening(attrs, tuple(per_area))
+    response = {n: {n: (v,)} for n, v in added.items()}
+    return Quantification(quantities, "1", "fraction", (told or NOTE) + text, response)
 
 
 def cells(fit: xr.Dataset, library: Library | None = None) -> xr.Dataset:
@@ -225,6 +238,8 @@ TECHNIQUE = Technique(
     calibrations={"known": Step(Known, known)},
     corrections={
         "mask": Step(Mask, mask),
+        "overflow": Step(Overflow, overflowing),
+        "texture": Step(Texture, textured),
         "microabsorption": Step(Microabsorption, microabsorption),
     },
     settings=Model,
