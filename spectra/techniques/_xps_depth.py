@@ -20,11 +20,13 @@ VALENCE = {
     "H": 1, "Li": 1, "Be": 2, "B": 3, "C": 4, "N": 5, "O": 6, "F": 7, "Na": 1, "Mg": 2, "Al": 3,
     "Si": 4, "P": 5, "S": 6, "Cl": 7, "K": 1, "Ca": 2, "Sc": 3, "Ti": 4, "V": 5, "Cr": 6, "Mn": 7,
     "Fe": 8, "Co": 9, "Ni": 10, "Cu": 11, "Zn": 12, "Ga": 3, "Ge": 4, "As": 5, "Se": 6, "Br": 7,
-    "Y": 3, "Zr": 4, "Nb": 5, "Mo": 6, "Ag": 11, "In": 3, "Sn": 4, "Sb": 5, "Te": 6, "I": 7,
-    "La": 3, "Ta": 5, "W": 6, "Pt": 10, "Au": 11, "Bi": 5,
+    "Y": 3, "Zr": 4, "Nb": 5, "Mo": 6, "Ru": 8, "Rh": 9, "Pd": 10, "Ag": 11, "Cd": 12, "In": 3,
+    "Sn": 4, "Sb": 5, "Te": 6, "I": 7, "Ba": 2, "La": 3, "Sm": 9, "Yb": 8, "Hf": 4, "Ta": 5,
+    "W": 6, "Re": 7, "Os": 8, "Ir": 9, "Pt": 10, "Au": 11, "Hg": 12, "Bi": 5,
 }  # fmt: skip
 """Valence electrons per atom as Tanuma, Powell and Penn count them (d electrons of transition
-metals included, closed d shells of p-block elements not)."""
+metals included, closed d shells of p-block elements not; 5p electrons of rare earths as far as
+NIST SRD 71's tables of the formula show it, Sm and Yb)."""
 
 
 def tpp2m(
