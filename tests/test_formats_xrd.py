@@ -469,6 +469,31 @@ def test_philips_scans_keep_their_counts_to_a_tenth_of_their_error(tmp_path):
         assert ds.attrs["wavelength_A"] == pytest.approx(1.5406)
 
 
+@pytest.mark.parametrize(
+    ("code", "waves", "anode", "found"),
+    [
+        # codes as three open readers have them: 0 Cu, 1 Mo, 2 Fe, 3 Cr
+        (0, (0.0, 0.0, 0.0), "Cu", (1.5405929, 1.5444274, None)),
+        (2, (0.0, 0.0, 0.0), "Fe", (1.936041, 1.939973, None)),
+        (3, (0.0, 0.0, 0.0), "Cr", (2.289726, 2.293651, None)),
+        (4, (0.0, 0.0, 0.0), None, (None, None, None)),
+        # the wavelength decides where both are there
+        (4, (1.78897, 1.79285, 0.5), "Co", (1.78897, 1.79285, 0.5)),
+        (0, (1.5406, 0.0, 0.0), "Cu", (1.5406, 1.5444274, None)),
+        (0, (1.2, 0.0, 0.0), None, (1.2, None, None)),
+    ],
+)
+def test_philips_anodes_and_wavelengths(tmp_path, code, waves, anode, found):
+    data = bytearray(philips(tmp_path / "a.rd").read_bytes())
+    data[85] = code
+    struct.pack_into("<ddd", data, 94, *waves)
+    (tmp_path / "a.rd").write_bytes(bytes(data))
+    _, ds = opened(tmp_path / "a.rd")
+    assert ds.attrs.get("anode") == anode
+    for key, value in zip(("wavelength_A", "wavelength_2_A", "ratio_2"), found, strict=True):
+        assert ds.attrs.get(key) == (None if value is None else pytest.approx(value))
+
+
 @pytest.mark.parametrize("kind", ["ESD", "FXYE"])
 def test_gsas_errors(tmp_path, kind):
     _, ds = opened(gsas(tmp_path / "a.fxye", kind))

@@ -1,7 +1,7 @@
 """Philips and PANalytical: PC-APD scans (.rd .sd, binary), UDF (.udf, text), X'Pert tables (.csv).
 
-RD: ``V3RD`` or ``V5RD``, little-endian; byte 85 anode (0 Cu, 1 Mo, 2 Co, 3 Fe, 4 Cr), float64 at 94
-wavelength (angstrom), byte 126 continuous scan, float64 at 214, 222, 230 step, start, end (deg);
+RD: ``V3RD`` or ``V5RD``, little-endian; byte 85 anode (0 Cu, 1 Mo, 2 Fe, 3 Cr, else another; as three
+open readers have it), float64 at 94, 102, 110 Ka1, Ka2 (angstrom) and their ratio, byte 126 continuous scan, float64 at 214, 222, 230 step, start, end (deg);
 from 250 (V5: 810) one uint16 p per point, counts = p^2 / 100. That rounds counts by at most a tenth
 of their standard error. In a continuous scan each point is the middle of its step.
 
@@ -25,7 +25,7 @@ from ..errors import FormatError
 from ._xrd import WAVELENGTHS, pattern, step_axis
 from .base import Format, Options, Regions, read_bytes, truncated
 
-_ANODES = ("Cu", "Mo", "Co", "Fe", "Cr")
+_ANODES = ("Cu", "Mo", "Fe", "Cr")
 
 
 def _sniff_rd(head: bytes, path: Path) -> bool:
@@ -68,17 +68,31 @@ def read_rd(path: Path, options: Options) -> Regions:
     if first + 2 * points > len(data):
         raise truncated(path, len(data), first + 2 * points, f"{points} points")
     packed = np.frombuffer(data, "<u2", points, first).astype(float)
-    anode = _ANODES[data[85]] if data[85] < len(_ANODES) else None
-    attrs: dict[str, Any] = {"anode": anode}
-    if 0.1 < wavelength < 5.0:
-        attrs["wavelength_A"] = wavelength
-    elif anode:
-        attrs["wavelength_A"] = WAVELENGTHS[anode][0]
-    if anode and "wavelength_A" in attrs:
-        attrs["wavelength_2_A"] = WAVELENGTHS[anode][1]
+    attrs = _lines(data)
     x = start + step * np.arange(points)
     y = np.round(packed**2 / 100.0)
     return {path.stem: pattern(path, "philips_rd", path.stem, x, y, units="counts", attrs=attrs)}
+
+
+def _lines(data: bytes) -> dict[str, Any]:
+    """Anode and wavelengths of a scan; where both are told, the wavelength decides the anode."""
+    one, two, ratio = struct.unpack_from("<ddd", data, 94)
+    anode = _ANODES[data[85]] if data[85] < len(_ANODES) else None
+    if 0.1 < one < 5.0:
+        near = [a for a, (ka1, _) in WAVELENGTHS.items() if abs(one / ka1 - 1.0) < 2e-3]
+        anode = near[0] if near else None
+        attrs: dict[str, Any] = {"anode": anode, "wavelength_A": one}
+        if one < two < 1.02 * one:
+            attrs["wavelength_2_A"] = two
+            if 0.0 < ratio <= 1.0:
+                attrs["ratio_2"] = ratio
+        elif anode:
+            attrs["wavelength_2_A"] = WAVELENGTHS[anode][1]
+        return attrs
+    if anode is None:
+        return {"anode": None}
+    return {"anode": anode, "wavelength_A": WAVELENGTHS[anode][0],
+            "wavelength_2_A": WAVELENGTHS[anode][1]}  # fmt: skip
 
 
 def read_udf(path: Path, options: Options) -> Regions:
