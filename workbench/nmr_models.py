@@ -165,6 +165,13 @@ def fit_sites(
     shares = [s.share for s in sites]
     if any(s is not None for s in shares) and any(s is None for s in shares):
         raise FitError("fit_sites: give every site a share, or none")
+    for site in sites:
+        held_still = any(not isinstance(r, Param) and r <= 0 for r in rates)
+        if site.satellites and ("quadrupolar" not in site.kind or held_still):
+            raise FitError(
+                f"site {site.name!r}: satellites are for quadrupolar sites of a spinning sample; "
+                "give spinning_Hz, or leave satellites out"
+            )
     ranges = _ranges(between, len(spectra))
     parts = [
         part_of(ds, nucleus, ranges[at], baseline, density, cq_limit_MHz, at)
@@ -462,7 +469,7 @@ def _curves(
         each = coefficient[:, :1] * (shares / shares.sum())
     else:
         each = coefficient[:, : len(sites)]
-    single = np.einsum("rs,sk->srk", each, basis).reshape(len(sites), *shape)
+    single = np.einsum("rs,sk->srk", each, basis[: len(sites)]).reshape(len(sites), *shape)
     unit = {"units": part.ds["intensity"].attrs["units"]}
     return xr.Dataset(
         {

@@ -48,6 +48,11 @@ class Site(Frozen):
         If every site has one, areas are in these proportions; else each is free.
     own_width : bool
         Whether each spectrum of a joint fit has its own broadening of this site.
+    satellites : bool
+        Whether the spectrum also shows the inner satellite transitions of a spinning quadrupolar
+        site: a pattern of the same tensor, of its own width and second-order shift. How well they
+        were excited is not known: of all such sites together each spectrum (each row) has one
+        amplitude, free and no part of any area.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Site(Frozen):
     params: dict[str, Param]
     share: float | None = None
     own_width: bool = True
+    satellites: bool = False
 
     def __init__(self, **data: Any) -> None:
         given = data.get("params", {})
@@ -132,9 +138,12 @@ def part_of(
 
 
 def basis_of(part: Part, sites: Sequence[Site], values: Mapping[str, float], at: int) -> Array:
-    """Return unit-area patterns of all sites, ``(site, point)``, zero outside the range."""
+    """Return unit-area patterns of all sites, ``(site, point)``, zero outside the range.
+
+    Where sites have satellites, one more row follows: the sum of theirs, in the sites' shares.
+    """
     kernels, rate = part.kernels, values[part.spinning]
-    rows = []
+    rows, satellites = [], []
     for site in sites:
 
         def of(key: str, name: str = site.name) -> float:
@@ -153,14 +162,23 @@ def basis_of(part: Part, sites: Sequence[Site], values: Mapping[str, float], at:
             )
         shift = of("shift") + values[f"reference_{at + 1}"]
         rows.append(kernels.spectrum(signal, shift, of("lorentz"), of("gauss")))
+        if site.satellites:
+            signal = kernels.signal(
+                spinning_Hz=rate, cq_MHz=of("cq"), eta_q=of("eta_q"), satellites=True
+            )
+            beside = kernels.spectrum(signal, shift, of("lorentz"), of("gauss"))
+            satellites.append(beside * (1.0 if site.share is None else site.share))
+    if satellites:
+        rows.append(np.sum(satellites, axis=0))
     return np.array(rows) * (part.weight[0] > 0)
 
 
 def columns_of(part: Part, sites: Sequence[Site], basis: Array) -> Array:
-    """Linear columns: one per site (or one in all, in the stated shares) and the baseline."""
+    """Linear columns: one per site (or one in all, in shares), satellites, the baseline."""
     if sites[0].share is not None:
         shares = np.array([float(s.share or 0.0) for s in sites])
-        basis = ((shares / shares.sum()) @ basis)[None, :]
+        together = ((shares / shares.sum()) @ basis[: len(sites)])[None, :]
+        basis = np.concatenate([together, basis[len(sites) :]])
     return np.concatenate([basis, part.base])
 
 

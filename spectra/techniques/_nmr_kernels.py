@@ -133,24 +133,36 @@ class Kernels:
         eta: float = 0.0,
         cq_MHz: float = 0.0,
         eta_q: float = 0.0,
+        satellites: bool = False,
     ) -> Complex:
-        """Return the time signal of one site at 0 ppm with area 1 (first point 1)."""
+        """Return the time signal of one site at 0 ppm with area 1 (first point 1).
+
+        With ``satellites`` it is that of the inner satellite transitions (m = 3/2 to 1/2 and its
+        mirror image) of a spinning sample in place of the central transition: their centre band,
+        and those of their sidebands that the computed grid holds.
+        """
         key = (
             round(spinning_Hz, 3), round(zeta, 6), round(eta, 7), round(cq_MHz, 8),
-            round(eta_q, 7),
+            round(eta_q, 7), satellites,
         )  # fmt: skip
         if key not in self.kept:
             if len(self.kept) >= MAX_KERNELS:
                 self.kept.clear()
-            self.kept[key] = self._simulate(spinning_Hz, zeta, eta, cq_MHz, eta_q)
+            self.kept[key] = self._simulate(spinning_Hz, zeta, eta, cq_MHz, eta_q, satellites)
         return self.kept[key]
 
     def _simulate(
-        self, spinning_Hz: float, zeta: float, eta: float, cq_MHz: float, eta_q: float
+        self,
+        spinning_Hz: float,
+        zeta: float,
+        eta: float,
+        cq_MHz: float,
+        eta_q: float,
+        satellites: bool = False,
     ) -> Complex:
         with _quiet():
             from mrsimulator import Simulator, Site, SpinSystem
-            from mrsimulator.method import SpectralDimension
+            from mrsimulator.method import Method, SpectralDimension
             from mrsimulator.method.lib import BlochDecayCTSpectrum, BlochDecaySpectrum
 
         grid = self.grid
@@ -166,16 +178,35 @@ class Kernels:
             return np.ones(n, complex)
         kind = BlochDecayCTSpectrum if cq_MHz else BlochDecaySpectrum
         # The pattern is computed about the middle of its own grid and moved afterwards.
-        method = kind(
-            channels=[grid.nucleus],
-            magnetic_flux_density=grid.field_T,
-            rotor_frequency=spinning_Hz,
-            spectral_dimensions=[SpectralDimension(count=n, spectral_width=width)],
-        )
+        if satellites:
+            queries = [{"ch1": {"P": [-1], "D": [d]}} for d in (2, -2)]
+            method = Method(
+                channels=[grid.nucleus],
+                magnetic_flux_density=grid.field_T,
+                rotor_angle=float(np.arctan(np.sqrt(2.0))),
+                rotor_frequency=spinning_Hz,
+                spectral_dimensions=[
+                    SpectralDimension(
+                        count=n, spectral_width=width, events=[{"transition_queries": queries}]
+                    )
+                ],
+            )
+        else:
+            method = kind(
+                channels=[grid.nucleus],
+                magnetic_flux_density=grid.field_T,
+                rotor_frequency=spinning_Hz,
+                spectral_dimensions=[SpectralDimension(count=n, spectral_width=width)],
+            )
         site = Site(isotope=grid.nucleus, isotropic_chemical_shift=0.0, **tensors)
         simulator = Simulator(spin_systems=[SpinSystem(sites=[site])], methods=[method])
         simulator.config.integration_density = self.density
-        simulator.config.number_of_sidebands = self.sidebands if spinning_Hz else 1
+        bands = self.sidebands
+        if satellites:
+            # To first order they reach 3 Cq / (2 I (2 I - 1)) to either side, at most Cq / 2.
+            reach = cq_MHz * 1e6 / spinning_Hz
+            bands = min(512, max(bands, 1 << int(np.ceil(np.log2(2.5 * max(reach, 1.0))))))
+        simulator.config.number_of_sidebands = bands if spinning_Hz else 1
         simulator.run()
         made = simulator.methods[0].simulation.y[0].components[0].real
         coordinates = simulator.methods[0].simulation.x[0].coordinates.to_value("ppm")
