@@ -1,9 +1,10 @@
 """Philips and PANalytical: PC-APD scans (.rd .sd, binary), UDF (.udf, text), X'Pert tables (.csv).
 
-RD: ``V3RD`` or ``V5RD``, little-endian; byte 85 anode (0 Cu, 1 Mo, 2 Fe, 3 Cr, else another; as three
-open readers have it), float64 at 94, 102, 110 Ka1, Ka2 (angstrom) and their ratio, byte 126 continuous scan, float64 at 214, 222, 230 step, start, end (deg);
-from 250 (V5: 810) one uint16 p per point, counts = p^2 / 100. That rounds counts by at most a tenth
-of their standard error. In a continuous scan each point is the middle of its step.
+RD: ``V3RD`` or ``V5RD``, little-endian; byte 85 anode (0 Cu, 1 Mo, 2 Fe, 3 Cr, else another; as
+three open readers have it), float64 at 94, 102, 110 Ka1, Ka2 (angstrom) and their ratio, byte 126
+continuous scan, float64 at 214, 222, 230 step, start, end (deg); from 250 (V5: 810) one uint16 p
+per point, counts = p^2 / 100. That rounds counts by at most a tenth of their standard error. In a
+continuous scan each point is the middle of its step.
 
 UDF: ``Key, value, .../`` lines (``LabdaAlpha1``, ``LabdaAlpha2``, ``RatioAlpha21``,
 ``DataAngleRange``, ``ScanStepSize``), then ``RawScan`` and counts apart by commas up to ``/``.
@@ -55,7 +56,6 @@ def read_rd(path: Path, options: Options) -> Regions:
     first = 250 if data.startswith(b"V3") else 810
     if len(data) < first:
         raise truncated(path, len(data), first, "the header")
-    wavelength = struct.unpack_from("<d", data, 94)[0]
     step, start, end = struct.unpack_from("<ddd", data, 214)
     if not (np.isfinite([step, start, end]).all() and 0.0 < step < 10.0 and start < end <= 180.0):
         raise FormatError(
