@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+import workbench as wb
+from spectra.component import Component, Components, Param, doublet
 from spectra.techniques._xps_depth import VALENCE, overlayer_thickness, tpp2m
+from tests.shared_data import data
 
 ENERGIES = (50.0, 103.6, 201.1, 498.5, 1000.6, 1380.9)
 
@@ -56,3 +59,47 @@ def test_overlayer_equations_as_printed():
     ratio = np.array([0.5, 1.0, 3.0])
     thick, _ = overlayer_thickness(ratio, bulk_ratio=2.8 / (1.5 * 2.6), length_over_nm=2.8)
     np.testing.assert_allclose(thick, 2.8 * np.log(1.4 * ratio + 1.0), rtol=0.005)
+
+
+def test_oxide_on_aluminium_foil_is_as_thick_at_two_angles():
+    # github.com/cheminfo/vamas, ARXPS.vms: Al foil, Al 2p at five emission angles. The same layer
+    # must come out at 0 and 40 deg. From 55 deg on roughness, elastic scattering and the lens's
+    # acceptance bend the cosine law: it then comes out thinner, at 70 deg by a third.
+    ds = wb.open(data("xps/vamas/kratos_arxps_al_foil.vms"), region="Al 2p")
+    ds = wb.select(wb.calibrate(ds, "as_recorded"), {"binding_energy": (66.0, 73.5)})
+    ds = wb.correct(ds, "linear")
+    lines = doublet(0.41, 0.5)
+    fit = wb.fit(
+        ds,
+        Components(
+            tuple(
+                Component(
+                    name=name,
+                    lines=lines,
+                    params={
+                        "area": Param(value=2000, min=0),
+                        "center": Param(value=at, min=at - 0.7, max=at + 0.7),
+                        "fwhm": Param(value=width, min=0.3, max=3),
+                        "mixing": Param(value=0.3, min=0, max=1),
+                    },
+                    shape="pseudo_voigt",
+                )
+                for name, at, width in (("metal", 67.5, 0.6), ("oxide", 70.1, 1.5))
+            )
+        ),
+        statistic="poisson",
+    )
+    oxide, metal = (fit["value"].sel(param=f"{n}.area").values for n in ("oxide", "metal"))
+    errors = [fit["stderr"].sel(param=f"{n}.area").values for n in ("oxide", "metal")]
+    ratio = oxide / metal
+    thick, error = overlayer_thickness(
+        ratio,
+        ratio * np.hypot(errors[0] / oxide, errors[1] / metal),
+        bulk_ratio=2.8 / (1.5 * 2.6),  # Strohmeier 1990
+        length_over_nm=2.8,
+        emission_deg=ds["angle"].values,
+    )
+    assert abs(thick[0] - thick[1]) < 3 * np.hypot(error[0], error[1])
+    assert thick[0] == pytest.approx(4.72, abs=0.1)
+    assert np.all(np.diff(thick) < 3 * error[1:])
+    assert thick[-1] / thick[0] == pytest.approx(0.7, abs=0.1)
