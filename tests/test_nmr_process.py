@@ -158,6 +158,17 @@ def test_noise_is_found_beside_lines_and_without_knowledge_of_the_processing():
         assert 0.5 < ratio < 1.5
 
 
+def test_strongly_smoothed_noise_of_a_processed_file_is_not_underestimated():
+    # A spectrum from elsewhere does not say how it was made: 300 Hz of broadening and zero filling
+    # to eight times the points make the noise of a hundred neighbours one.
+    ds = signal([], noise=1.0, rows=8, points=2048)
+    ds = do(do(do(ds, "apodise", lorentz_Hz=300), "zero_fill", factor=8), "fourier")
+    known = do(ds, "noise")["uncertainty"].attrs["noise_factor"]
+    blind = do(ds.assign_attrs(noise_factor=0.0), "noise")["uncertainty"].attrs["noise_factor"]
+    assert known > 8
+    assert blind == pytest.approx(known, rel=0.3)
+
+
 def test_baseline_is_a_static_background():
     ds = do(signal([(35.0, 10.0, 100.0)], noise=0.05), "fourier")
     x = ds["chemical_shift"].values

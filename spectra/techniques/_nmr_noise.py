@@ -20,7 +20,7 @@ from ..errors import CalibrationError
 from .base import Settings
 
 _BLOCKS = 48
-_LAGS = 64
+_LAGS = 256
 
 
 class Noise(Settings):
@@ -71,7 +71,21 @@ def noise(ds: xr.Dataset, settings: Noise) -> xr.Dataset:
             )
         y = y[:, inside]
     known = float(ds.attrs.get("noise_factor", 0.0))
-    rest, scatter = quiet_blocks(y, every=settings.between is not None, correlated=known**2)
+    every = settings.between is not None
+    rest, scatter = quiet_blocks(y, every=every, correlated=known**2)
+    if not known:
+        # A straight line taken out of a block no longer than the correlation hides it: longer
+        # blocks, until what they show no longer grows (baseline roll would, so not for ever).
+        found = correlation_factor(rest)
+        for _ in range(3):
+            longer = quiet_blocks(y, every=every, correlated=3.0 * found**2)
+            if longer[0].shape[-1] == rest.shape[-1]:
+                break
+            rest, scatter = longer
+            more = correlation_factor(rest)
+            if more < 1.1 * found:
+                break
+            found = more
     if not settings.each:
         scatter = np.full_like(scatter, np.sqrt(np.mean(scatter**2)))
     factor = known or correlation_factor(rest)
