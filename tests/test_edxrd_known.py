@@ -14,7 +14,7 @@ from references.diffraction import reflections
 from spectra.errors import CalibrationError
 from spectra.techniques._edxrd_lines import fit_line
 from spectra.techniques._edxrd_peaks import fit_peak
-from spectra.techniques._edxrd_physics import HC, bragg_energy
+from spectra.techniques._edxrd_physics import FLUORESCENCE, HC, bragg_energy
 from tests.shared_data import data
 
 
@@ -206,10 +206,15 @@ def test_counts_and_lines_of_files_without_a_scale():
 BLENDS = [
     ("In", (1, 1, 0), 57.99, 0.03), ("In", (1, 0, 1), 49.08, 0.03),
     ("FeS2", (2, 0, 0), 49.23, 0.03), ("Li6PS5Cl", (3, 1, 1), 44.86, 0.03),
-    ("FeS", (3, 0, 0), 77.47, 0.1),
+    ("FeS", (3, 0, 0), 77.47, 0.1), ("FeS", (1, 1, 0), 44.73, 0.06),
     ("Li2S", (3, 1, 1), 77.49, 0.06), ("Li2S", (1, 1, 1), 40.47, 0.04),
     ("Li3P", (1, 0, 1), 40.17, 0.1),
 ]  # fmt: skip
+
+
+def test_indium_lies_on_tungsten():
+    found = next(r.d for r in reflections("In", d_min=1.2) if tuple(map(abs, r.hkl)) == (1, 1, 0))
+    assert abs(float(bragg_energy(found, 5.33)) - FLUORESCENCE["W"][1][0]) < 0.03
 
 
 @pytest.mark.parametrize(("species", "hkl", "energy", "within"), BLENDS)
@@ -217,6 +222,35 @@ def test_lines_that_blend_at_five_degrees(species, hkl, energy, within):
     found = {tuple(map(abs, r.hkl)): r.d for r in reflections(species, d_min=1.2)}
     place = float(bragg_energy(found[hkl], 5.33))
     assert place == pytest.approx(energy, abs=within)
+
+
+def test_headers_of_the_files():
+    wire = opened("aps16bmb_Au-wire_15deg_header15.0146.hpmca")
+    assert (float(wire["live_time"]), float(wire["real_time"])) == pytest.approx(
+        (200.0, 256.97), abs=0.06
+    )
+    assert wire.attrs["environment"].count("\n") + 1 == 16
+    assert wire.attrs["rois"].count("_LEFT") == 9
+    other = opened("aps16bmb_Au-wire_15deg_header15.0520.hpmca")
+    assert other.attrs["rois"].count("_LEFT") == 13
+    assert other.attrs["header_two_theta_deg"] == pytest.approx(15.051951)
+    assert np.array_equal(other["intensity"], wire["intensity"])  # the same spectrum
+    old = opened("aps13idd_Cd109-Co57_2002.001")
+    assert old.attrs["environment"].count("\n") + 1 == 51
+    assert old.attrs["header_c0_keV"] == pytest.approx(23.02, abs=0.01)
+    sources = opened("aps16bmb_Cd109-Co57_calibration.000")
+    assert float(sources["live_time"]) == pytest.approx(1182.5, abs=0.1)
+    assert sources.attrs["rois"].count("_LEFT") == 7
+    strips = opened("aps16bmb_GSD192_Cd109-Co57.hpmca")
+    assert strips.sizes["detector"] == 192
+    assert "live_time" not in strips  # zeros are none
+    assert float(opened("hpge_Alcatraz14.Spc")["live_time"]) == 900.0
+    assert float(opened("hpge_Alcatraz14.Spc")["real_time"]) == 905.0
+    falcon = opened("hpge_beach_Falcon5000.cnf")
+    assert float(falcon["live_time"]) == pytest.approx(841.42, abs=0.01)
+    assert float(falcon["real_time"]) == pytest.approx(849.51, abs=0.01)
+    europium = opened("hpge_Eu152_7cm.Spe")
+    assert (float(europium["live_time"]), float(europium["real_time"])) == (2289.0, 2454.0)
 
 
 def test_lithium_metal_is_all_but_invisible():

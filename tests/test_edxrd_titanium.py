@@ -7,9 +7,11 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from spectra.errors import ModelError
 from spectra.techniques import edxrd
+from spectra.techniques._edxrd_physics import HC
 from tests.shared_data import data
 
 ANGLE = 5.274  # from Si 640f
@@ -42,6 +44,57 @@ def test_cell_of_the_stress_free_sheet():
     assert len(cells) > 20
     assert np.median([c["a"] for c in cells]) == pytest.approx(2.9261, abs=0.0012)
     assert np.median([c["c"] for c in cells]) == pytest.approx(4.6738, abs=0.002)
+
+
+def test_reference_sheet_and_what_its_low_energies_lack():
+    rows = tables("p61a_Ti_d0_reference_peaks.csv")
+    assert len(rows) == 55
+    found = defaultdict(list)
+    for row in rows:
+        for energy, hkl in zip(*lines_of(row), strict=True):
+            found[hkl].append(energy)
+    assert len(found) == 11
+    hkl = np.array(list(found))
+    energy = np.array([np.median(found[h]) for h in found])
+    h, k, j = hkl.T
+    n = HC / (2.0 * np.sin(np.radians(ANGLE / 2.0)))
+
+    def model(_, a, c):
+        return n * np.sqrt(4.0 / 3.0 * (h * h + h * k + k * k) / a**2 + j * j / c**2)
+
+    (a, c), _ = curve_fit(model, energy, energy, [2.93, 4.67])
+    assert a == pytest.approx(2.9261, abs=3e-4)
+    assert c == pytest.approx(4.6738, abs=5e-4)
+    # in d: -503 (100) to +89 ppm (202) are stated, all lines alike; the low end is off, not noise
+    off = {tuple(x): 1e6 * (model(0, a, c)[i] / energy[i] - 1) for i, x in enumerate(hkl)}
+    assert min(off, key=off.get) == (1, 0, 0)
+    assert off[1, 0, 0] == pytest.approx(-503, abs=60)
+    assert max(off, key=off.get) == (2, 0, 2)
+    assert off[2, 0, 2] == pytest.approx(89, abs=80)
+    scatter = np.std(found[1, 0, 0]) / np.sqrt(55) / energy[0]
+    assert scatter < 5e-5
+
+
+def test_depths_and_tilts_of_the_scan():
+    rows = tables("p61a_Ti_depth_scan_phi0_peaks.csv")
+    depth = defaultdict(list)
+    tilts = set()
+    families = set()
+    for row in rows:
+        tilts.add(round(float(row["eu.chi"]), 2))
+        for key in (k[:-2] for k in row if k.endswith("_h") and row[k]):
+            hkl = tuple(int(float(row[f"{key}_{i}"])) for i in "hkl")
+            families.add(hkl)
+            if hkl == (1, 0, 1) and row[f"{key}_amplitude"]:
+                depth[round(float(row["eu.z"]), 3)].append(float(row[f"{key}_amplitude"]))
+    assert (len(depth), len(tilts), len(rows)) == (27, 21, 567)
+    assert len(families) == 18  # of 19 peaks; one plane is there twice
+    z = np.array(sorted(depth))
+    height = np.array([np.median(depth[k]) for k in z])
+    # rises and falls over about 0.35 mm: where it is above a tenth of its top
+    lit = z[height > 0.1 * height.max()]
+    assert np.ptp(lit) == pytest.approx(0.35, abs=0.08)
+    assert -52.0 < z[np.argmax(height)] < -51.9
 
 
 def test_depth_scan_of_the_peened_sheet():
