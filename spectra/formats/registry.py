@@ -62,7 +62,9 @@ def identify(path: Path) -> Format:
 
 _SAVE_AS = {
     ".kal": "Kratos's own files are not read; export VAMAS (.vms) from its program",
-    ".zip": "of zips only TopSpin experiments are read; unpack it (Scienta DA30: save as .txt)",
+    ".zip": "of zips only TopSpin experiments and Scienta DA30 archives are read; unpack it",
+    ".itx": "of Igor text only SPECS Prodigy's export is read; save two columns as .txt",
+    ".dset": "Kratos's own files are not read; export VAMAS (.vms) from its program",
     ".spa": "OMNIC's own files are not read; save the spectrum as JCAMP-DX, SPC or csv",
     ".srs": "OMNIC's own series are not read; save the spectra as JCAMP-DX, SPC or csv",
     ".sif": "Andor's own files are not read; export them as ascii from Solis",
