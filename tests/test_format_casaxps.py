@@ -123,3 +123,34 @@ def test_cut_files_are_refused(tmp_path):
         path.write_bytes(whole.encode()[: int(0.9 * len(whole))].rpartition(b",")[0])
         with pytest.raises(FormatError, match="truncated"):
             formats.read(path, format="casaxps_txt")
+
+
+def report(region, data, path="z:\\data\\sample116.vms"):
+    """Write the table that github.com/Yohko/importtool keeps as samples/CasaXPS_report.TXT."""
+    be, counts, one, two = data
+    heads = ["KE", "BE", "CPS", "Si 2p_1", "Si 2p_2", "Background", "Envelope"]
+    rows = [[path], [region], ["", "Characteristic Energy eV", PHOTON, "Acquisition Time s", 2.5]]
+    rows.append([f"{h}_{region}" for h in heads])
+    for k in range(be.size):  # the kinetic energies are rounded: two may be equal
+        curves = [f"{v:.6g}" for v in (counts[k] / 2.5, one[k], two[k], 90.0, one[k])]
+        rows.append([f"{PHOTON - be[k]:.1f}", f"{be[k]:.6g}", *curves])
+    return text(rows, "\t")
+
+
+def test_reports_with_kinetic_and_binding_energies(tmp_path):
+    first, second = spectrum_of(1), spectrum_of(2, start=110.0)
+    path = tmp_path / "a.TXT"
+    path.write_text(report("S 2p", first) + report("Si 2p", second), newline="")
+    assert formats.identify(path).name == "casaxps_txt"
+    regions = formats.read(path)
+    assert list(regions) == ["S 2p", "Si 2p"]
+    for ds, (be, counts, one, _) in zip(regions.values(), (first, second), strict=True):
+        np.testing.assert_allclose(ds["binding_energy"].values[::-1], be, atol=1e-4)
+        np.testing.assert_allclose(ds["intensity"].values[::-1], counts / 2.5, rtol=1e-5)
+        np.testing.assert_allclose(ds["reported_components"].values[0, ::-1], one, rtol=1e-5)
+        assert [c["Name"] for c in json.loads(ds.attrs["casaxps_components"])][1] == "Si 2p_2"
+        assert ds.attrs["sample"] == "sample116"
+        assert "uncertainty" in ds
+    path.write_text(report("S 2p", first).replace("BE_", "XX_"), newline="")
+    with pytest.raises(FormatError, match="BE_"):
+        formats.read(path, format="casaxps_txt")

@@ -127,3 +127,15 @@ def test_a_packed_experiment_holds_the_waves_it_was_made_of(tmp_path):
     path.write_bytes(packed((1, b"variables")))
     with pytest.raises(FormatError, match="no wave in it"):
         formats.read(path)
+
+
+def test_iterations_are_scans_not_slices(tmp_path):
+    # github.com/Yohko/importtool, samples/VGScientaSES/sample2.txt: repeats of a sequence lie along
+    # dimension 2, called "Seq. Iteration[a.u.]", on a binding energy axis.
+    y = counts(6)
+    path = ses(tmp_path / "a.txt", [("[Data 1]", y)], axis="Binding Energy [eV]", photon=4000)
+    text = path.read_text(encoding="latin-1")
+    path.write_text(text.replace("Y-Scale [deg]", "Seq. Iteration[a.u.]"), encoding="latin-1")
+    ds = formats.read(path)["S 2p"]
+    assert ds["intensity"].dims == ("scan", "binding_energy")
+    np.testing.assert_array_equal(ds["intensity"].values, y.T)

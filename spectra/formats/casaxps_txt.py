@@ -7,8 +7,9 @@ columns K.E., Counts, components, background, envelope, blank, B.E., CPS and the
 Tables side by side: the rows Name to Lineshape, then one row of headers with ``B.E., Cycle n:
 <sample>:<region>:CPS, <components>, Background, Envelope`` per spectrum, blank columns between.
 
-One table (.csv): two empty rows, characteristic energy and acquisition time, a header ``BE_...,
-CPS_..., <components>, Background_..., Envelope_...``.
+Plain tables, commas or tabs, also several below each other: two rows (empty, or the VAMAS file and
+the region), characteristic energy and acquisition time, a header ``[KE_...,] BE_..., CPS_...,
+<components>, Background_..., Envelope_...``.
 
 The binding energies of the file are taken as CasaXPS shows them, calibrated if they were there.
 Intensities are the counts where the file holds them, else counts per second with the counting error
@@ -45,7 +46,7 @@ def sniff(head: bytes, path: Path) -> bool:
         return False
     if lines[0].lstrip('"').startswith("Cycle ") and "Characteristic Energy eV" in lines[1]:
         return True
-    if lines[2].startswith("Characteristic Energy eV"):
+    if re.match(r"[,\t]?Characteristic Energy eV[,\t]", lines[2]):
         return True
     return _side_header(lines) is not None
 
@@ -73,9 +74,9 @@ def read(path: Path, options: Options) -> Regions:
         header = _side_header(lines)
         if header is not None:
             return with_reference_lines(_beside(path, _cells(lines), header))
+        return with_reference_lines(_plain(path, _cells(lines)))
     except csv.Error as error:
         raise FormatError(f"{path.name}: not a table ({error})") from None
-    return with_reference_lines(_commas(path, lines))
 
 
 def _below(path: Path, cells: list[list[str]]) -> dict[str, xr.Dataset]:
@@ -177,28 +178,38 @@ def _beside(path: Path, cells: list[list[str]], header: int) -> dict[str, xr.Dat
     return regions
 
 
-def _commas(path: Path, lines: list[str]) -> dict[str, xr.Dataset]:
-    rows = [line.split(",") for line in lines]
-    if len(rows) < 6 or not rows[3][0].startswith("BE_"):
-        raise FormatError(f"{path.name}: line 4: no columns BE_ and CPS_: the file is truncated")
-    block = rows[3][0][3:].strip()
-    columns = [c.strip().removesuffix(f"_{block}") for c in rows[3]]
-    table = _table(path, rows[4:], len(columns), 5, block)
-    name = region_name(re.sub(r"\s+\d+$", "", block))
-    return {
-        name: _region(
+def _plain(path: Path, cells: list[list[str]]) -> dict[str, xr.Dataset]:
+    """Read plain tables, each two rows below its start naming energy and time."""
+    heads = [k for k, row in enumerate(cells) if "Characteristic Energy eV" in row[:2]]
+    regions: dict[str, xr.Dataset] = {}
+    for number, at in enumerate(heads):
+        stop = heads[number + 1] - 2 if number + 1 < len(heads) else len(cells)
+        header = [c.strip() for c in cells[at + 1]] if at + 1 < stop else []
+        first = 1 if header and header[0].startswith("KE_") else 0
+        if len(header) < first + 2 or not header[first].startswith("BE_"):
+            raise FormatError(
+                f"{path.name}: line {at + 2}: no columns BE_ and CPS_: the file is truncated"
+            )
+        block = header[first][3:]
+        columns = [c.removesuffix(f"_{block}") for c in header]
+        table = _table(path, cells[at + 2 : stop], len(columns), at + 3, block)
+        told = cells[at - 2][0].strip() if at >= 2 and cells[at - 2] else ""
+        name = unique(region_name(re.sub(r"\s+\d+$", "", block)), regions)
+        regions[name] = _region(
             path,
             name,
-            table[:, 0],
-            table[:, 1],
+            table[:, first],
+            table[:, first + 1],
             "counts/s",
-            *_characteristic(rows[2]),
-            columns[2:],
-            table[:, 2:],
+            *_characteristic(cells[at]),
+            columns[first + 2 :],
+            table[:, first + 2 :],
             [],
-            path.stem,
+            re.split(r"[\\/]", told)[-1].rpartition(".")[0] or told or path.stem,
         )
-    }
+    if not regions:
+        raise FormatError(f"{path.name}: no 'Characteristic Energy eV': the file is truncated")
+    return regions
 
 
 def _characteristic(words: list[str]) -> tuple[float, float]:

@@ -117,6 +117,8 @@ def scienta_region(
         dim, factor = ("angle", 1.0) if "deg" in title.casefold() else ("detector", 1.0)
         if "mm" in title:
             dim, factor = "position", 1000.0
+        if "iteration" in title.casefold():  # repeats of a sequence (Seq. Iteration[a.u.])
+            dim = "point" if "scan" in outer else "scan"
         values = np.arange(slices, dtype=float) if along is None else np.array(along)
         outer[dim] = values * factor
     return region(
