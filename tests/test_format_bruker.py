@@ -218,3 +218,54 @@ def test_a_folder_of_experiments_none_of_which_was_run_is_one_line(tmp_path):
         shutil.copy(data(OPERANDO) / "1" / "acqus", tmp_path / str(number) / "acqus")
     with pytest.raises(FormatError, match="none of the 2 experiments has a fid"):
         formats.read(tmp_path)
+
+
+def rows_of(folder, *, rows, planned, more="", kind="i"):
+    """A raw pseudo-2D experiment of 100 complex points, rows padded to 1024 bytes."""
+    folder.mkdir(parents=True)
+    (folder / "acqus").write_text(
+        "##$NUC1= <7Li>\n##$BF1= 100.0\n##$SFO1= 100.0\n##$TD= 200\n##$SW_h= 1000\n"
+        f"##$BYTORDA= 0\n##$DTYPA= {'ifd'.index(kind)}\n{more}"
+    )
+    (folder / "acqu2s").write_text(f"##$NUC1= <7Li>\n##$TD= {planned}\n")
+    values = np.arange(rows * 200).reshape(rows, 200)
+    padded = np.zeros((rows, 256))
+    padded[:, :200] = values
+    (folder / "ser").write_bytes(padded.astype(np.dtype(kind).newbyteorder("<")).tobytes())
+    return values
+
+
+@pytest.mark.parametrize("kind", ["i", "f", "d"])
+def test_rows_of_whole_and_real_numbers(tmp_path, kind):
+    values = rows_of(tmp_path / "3", rows=3, planned=3, kind=kind)
+    ds = only(tmp_path / "3" / "ser")
+    assert ds.attrs["acquired_points"] == 100  # what follows them fills the block
+    np.testing.assert_array_equal(ds["intensity"].values[:, :100], values[:, 0::2])
+    np.testing.assert_array_equal(ds["intensity_im"].values[:, :100], values[:, 1::2])
+    assert not ds["intensity"].values[:, 100:].any()
+
+
+def test_an_experiment_stopped_early_keeps_its_whole_rows(tmp_path):
+    values = rows_of(tmp_path / "3", rows=5, planned=64)
+    ds = only(tmp_path / "3" / "ser")
+    assert ds.sizes == {"scan": 5, "acquisition_time": 128}
+    assert ds.attrs["rows_planned"] == 64
+    np.testing.assert_array_equal(ds["intensity"].values[:, :100], values[:, 0::2])
+    file = tmp_path / "3" / "ser"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(FormatError, match="64 rows of ser"):
+        formats.read(file)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("##$FnTYPE= 2\n", "non-uniformly"),
+        ("##$AQ_mod= 2\n", "qseq: the signal is not of complex"),
+        ("##$DTYPA= 7\n", "data type 7"),
+    ],
+)
+def test_signals_that_are_not_rows_of_complex_points_are_one_line(tmp_path, more, message):
+    rows_of(tmp_path / "3", rows=3, planned=3, more=more)
+    with pytest.raises(FormatError, match=message):
+        formats.read(tmp_path / "3" / "ser")

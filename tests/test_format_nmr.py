@@ -78,6 +78,21 @@ def test_jcamp_table_of_real_numbers(tmp_path):
     assert ds.attrs["nucleus"] == "7Li"
 
 
+def test_jcamp_compound_file_gives_every_block_with_its_own_header(tmp_path):
+    path = tmp_path / "several.dx"
+    second = JCAMP.replace("none, 1, 3.0", "none, 1, 103.0").replace("+2 +4 +6 +8", "+2 +4 +6 +10")
+    other = "##TITLE= what it is\n##JCAMP-DX= 5.0\n##DATA TYPE= INFRARED SPECTRUM\n##END=\n"
+    link = "##TITLE= all\n##JCAMP-DX= 5.0\n##DATA TYPE= LINK\n##BLOCKS= 4\n"
+    path.write_text(link + JCAMP + second + other + "##END=\n")
+    first, last = formats.read(path).values()
+    np.testing.assert_allclose(first["intensity"].values, [4, 3, 2, 1])
+    np.testing.assert_allclose(first["chemical_shift"].values, [0, 1, 2, 3])
+    np.testing.assert_allclose(last["intensity"].values, [5, 3, 2, 1])
+    np.testing.assert_allclose(last["chemical_shift"].values, [100, 101, 102, 103])
+    path.write_text(link + JCAMP + "##END=\n")
+    np.testing.assert_allclose(only(path)["intensity"].values, [4, 3, 2, 1])
+
+
 def test_jcamp_of_other_techniques_is_left_alone(tmp_path):
     path = tmp_path / "raman.dx"
     path.write_text(JCAMP.replace("NMR SPECTRUM", "RAMAN SPECTRUM"))
@@ -320,6 +335,30 @@ def test_csdm_spectrum_and_refusals(tmp_path):
     path.write_text(json.dumps(model))
     with pytest.raises(FormatError, match="only a file in the same folder"):
         formats.read(path)
+
+
+def test_csdm_data_beside_it_are_read_and_none_from_elsewhere(tmp_path):
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    values = np.arange(16, dtype="<f4")
+    for place in (tmp_path, folder):
+        (place / "a.dat").write_bytes(values.tobytes())
+    (folder / "link.dat").symlink_to(tmp_path / "a.dat")
+    dimension = {"type": "linear", "count": 16, "increment": "10 Hz", "coordinates_offset": "0 Hz",
+                 "origin_offset": "100 MHz"}  # fmt: skip
+    variable = {"type": "external", "quantity_type": "scalar", "numeric_type": "float32",
+                "components_url": "file:./a.dat"}  # fmt: skip
+    model = {"version": "1.0", "dimensions": [dimension], "dependent_variables": [variable]}
+    path = folder / "a.csdfe"
+    path.write_text(json.dumps({"csdm": model}))
+    np.testing.assert_array_equal(only(path)["intensity"].values, values)
+    # The same name one folder up, and other ways there, although it exists here as well.
+    for url in ("file:../a.dat", "../a.dat", "/a.dat", "file:///a.dat", "..%2Fa.dat", "link.dat",
+                "file:.././a.dat", "http://localhost/a.dat"):  # fmt: skip
+        variable["components_url"] = url
+        path.write_text(json.dumps({"csdm": model}))
+        with pytest.raises(FormatError, match="only a file in the same folder"):
+            formats.read(path)
 
 
 # --- NMRPipe, Tecmag: files written here -------------------------------------------------------

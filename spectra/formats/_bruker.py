@@ -85,3 +85,35 @@ def seconds(word: str) -> float | None:
         return float(word[:-1]) * factor if factor else float(word)
     except ValueError:
         return None
+
+
+def noise_factor(procs: Parameters, acqus: Parameters, points: int, width: float) -> float | None:
+    """How much larger noise is for a broad line than point to point, from window and zero filling.
+
+    Noise of the signal is white; a window ``w`` over ``n`` complex points and a transform to ``N``
+    points leave neighbouring points correlated, so that the spread of one point understates the
+    uncertainty of a broad line by ``sqrt(N / (2 sum w**2))`` (1 where the points are independent).
+    """
+    size = procs.get("TDeff") or acqus.get("TD")
+    window = procs.get("WDW", 0)
+    if not isinstance(size, (int, float)) or size < 4 or window not in (0, 1):
+        return None
+    t = np.arange(int(min(size // 2, points))) / width
+    lb = procs.get("LB", 0.0) if window == 1 else 0.0
+    if not isinstance(lb, (int, float)) or lb < 0:
+        return None
+    return float(np.sqrt(max(1.0, points / (2.0 * np.sum(np.exp(-2.0 * np.pi * lb * t))))))
+
+
+def group_delay(acqus: Parameters) -> float:
+    """Delay of the digital filter in points: GRPDLY, or by DSPFVS and DECIM on older consoles."""
+    stated = acqus.get("GRPDLY", -1)
+    if isinstance(stated, (int, float)) and stated > 0:
+        return float(stated)
+    firmware, decimation = acqus.get("DSPFVS", 0), acqus.get("DECIM", 1)
+    if not acqus.get("DIGMOD", 0) or firmware not in (10, 11, 12, 13):
+        return 0.0
+    from nmrglue.fileio.bruker import bruker_dsp_table
+
+    table = bruker_dsp_table.get(firmware, {})
+    return float(table.get(int(decimation), 0.0))

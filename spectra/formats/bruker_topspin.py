@@ -4,9 +4,9 @@
 in a folder    meaning
 ============== =================================================================================
 acqus, acqu2s  JCAMP-like parameters of acquisition: ``##$NAME= value``, ``<text>``, ``(0..n)``
-fid, ser       interleaved real, imaginary: ``DTYPA`` 0 int32, 2 float64; ``BYTORDA`` 0 little, 1
-               big endian; rows of ``ser`` padded to 1024 bytes; ``GRPDLY`` points of filter
-               delay in front
+fid, ser       interleaved real, imaginary: ``DTYPA`` 0 int32, 1 float32, 2 float64;
+               ``BYTORDA`` 0 little, 1 big endian; rows of ``ser`` padded to 1024 bytes;
+               ``GRPDLY`` points of filter delay in front
 pdata/N/procs  parameters of processing; proc2s for the indirect dimension
 pdata/N/1r 1i  spectrum, ``DTYPP``/``BYTORDP`` as above, times ``2**NC_proc``; first point at
                ``OFFSET`` ppm, width ``SW_p`` Hz, zero of the scale ``SF`` MHz
@@ -42,7 +42,15 @@ import xarray as xr
 from ..convention import Source
 from ..errors import FormatError
 from . import base
-from ._bruker import Parameters, number, parameters, seconds, text_of
+from ._bruker import (
+    Parameters,
+    group_delay,
+    noise_factor,
+    number,
+    parameters,
+    seconds,
+    text_of,
+)
 from ._bruker_series import stacked
 from ._nmr import MAX_POINTS, nucleus_name, processed, raw, shift_axis, utc
 from .base import Format, Options, Regions
@@ -56,6 +64,8 @@ _WANTED = {
     "2ii", "title", "vdlist", "vclist", "vplist",
 }  # fmt: skip
 _ROW = 1024
+_TYPES = {0: "<i4", 1: "<f4", 2: "<f8"}
+_SEQUENTIAL = {0: "QF", 2: "qseq"}
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -151,8 +161,10 @@ def _unpacked(path: Path) -> Iterator[Path]:
 
 
 def _array(path: Path, kind: float, order: float, count: int | None, what: str) -> npt.NDArray:
-    """Read int32 or float64 values of either byte order, after checking the size."""
-    dtype = np.dtype("<f8" if kind == 2 else "<i4")
+    """Read int32, float32 or float64 values of either byte order, after checking the size."""
+    if kind not in _TYPES:
+        raise FormatError(f"{path.name}: data type {kind!r}; 0 (int), 1 (float) or 2 (double)")
+    dtype = np.dtype(_TYPES[int(kind)])
     if order == 1:
         dtype = dtype.newbyteorder(">")
     size = path.stat().st_size
@@ -260,7 +272,7 @@ def _read_processed(folder: Path, record: Source) -> xr.Dataset:
         line_broadening_Hz=procs.get("LB") if procs.get("WDW") in (1, 2) else None,
         phase0_deg=procs.get("PHC0"),
         phase1_deg=procs.get("PHC1"),
-        noise_factor=_noise_factor(procs, acqus, points, width),
+        noise_factor=noise_factor(procs, acqus, points, width),
     )
     if note:
         attrs["axis_note"] = note
@@ -289,24 +301,6 @@ def _scaled(path: Path, procs: Parameters, points: int, what: str) -> npt.NDArra
     if not isinstance(nc, int) or abs(nc) > 200:
         raise FormatError(f"{path.parent.name}/procs: NC_proc is {nc!r}, not a small integer")
     return values.astype(float) * 2.0**nc
-
-
-def _noise_factor(procs: Parameters, acqus: Parameters, points: int, width: float) -> float | None:
-    """How much larger noise is for a broad line than point to point, from window and zero filling.
-
-    Noise of the signal is white; a window ``w`` over ``n`` complex points and a transform to ``N``
-    points leave neighbouring points correlated, so that the spread of one point understates the
-    uncertainty of a broad line by ``sqrt(N / (2 sum w**2))`` (1 where the points are independent).
-    """
-    size = procs.get("TDeff") or acqus.get("TD")
-    window = procs.get("WDW", 0)
-    if not isinstance(size, (int, float)) or size < 4 or window not in (0, 1):
-        return None
-    t = np.arange(int(min(size // 2, points))) / width
-    lb = procs.get("LB", 0.0) if window == 1 else 0.0
-    if not isinstance(lb, (int, float)) or lb < 0:
-        return None
-    return float(np.sqrt(max(1.0, points / (2.0 * np.sum(np.exp(-2.0 * np.pi * lb * t))))))
 
 
 def _read_2d(
@@ -357,6 +351,11 @@ def _read_raw(folder: Path, path: Path, record: Source) -> xr.Dataset:
     td, width = int(number(acqus, "TD", place)), number(acqus, "SW_h", place)
     if not 4 <= td <= MAX_POINTS or width <= 0:
         raise FormatError(f"{place}: TD {td}, SW_h {width:g}; TD of 4 or more, SW_h above 0")
+    if acqus.get("AQ_mod") in _SEQUENTIAL:
+        raise FormatError(
+            f"{place}: AQ_mod is {_SEQUENTIAL[acqus['AQ_mod']]}: the signal is not of complex "
+            "points; transform it in TopSpin and open pdata/1"
+        )
     kind, order = acqus.get("DTYPA", 0), acqus.get("BYTORDA", 0)
     size = 8 if kind == 2 else 4
     procno = next(iter(_numbered(folder / "pdata")), None) if (folder / "pdata").is_dir() else None
@@ -365,7 +364,7 @@ def _read_raw(folder: Path, path: Path, record: Source) -> xr.Dataset:
     attrs = _described(acqus, text_of(procno, "title") if procno else "")
     attrs.update(
         reference_MHz=zero,
-        group_delay_points=_group_delay(acqus),
+        group_delay_points=group_delay(acqus),
         acquired_points=td // 2,
     )
     if note and procs:
@@ -377,6 +376,10 @@ def _read_raw(folder: Path, path: Path, record: Source) -> xr.Dataset:
         if values.size < td:
             raise base.truncated(path, path.stat().st_size, td * size, "signal")
         return raw(_complex(values), 1.0 / width, attrs=attrs, source=record)
+    if acqus.get("FnTYPE") == 2:
+        raise FormatError(
+            f"{place}: rows sampled non-uniformly (NUS); reconstruct in TopSpin and open pdata/1"
+        )
     block = -(-td * size // _ROW) * _ROW // size
     values = _array(path, kind, order, None, "rows of ser")
     rows_path = folder / "acqu2s"
@@ -388,6 +391,11 @@ def _read_raw(folder: Path, path: Path, record: Source) -> xr.Dataset:
         raise FormatError(f"{record.file}, acqu2s: TD is {rows}; 1 or more rows expected")
     if values.size == rows * td:
         block = td
+    planned = rows
+    if values.size < rows * block and values.size and values.size % block == 0:
+        # Stopped, or still running: whole rows are what was measured.
+        rows = values.size // block
+        attrs["rows_planned"] = planned
     if values.size < rows * block:
         raise base.truncated(path, path.stat().st_size, rows * block * size, f"{rows} rows of ser")
     # A third dimension is kept flat: every row of the file is one row here.
@@ -433,20 +441,6 @@ def _complex(values: npt.NDArray) -> npt.NDArray[np.complex128]:
     """Interleaved pairs as complex numbers with our sign of rotation (Bruker's is the same)."""
     pairs = values[..., : values.shape[-1] // 2 * 2].astype(float)
     return pairs[..., 0::2] + 1j * pairs[..., 1::2]
-
-
-def _group_delay(acqus: Parameters) -> float:
-    """Delay of the digital filter in points: GRPDLY, or by DSPFVS and DECIM on older consoles."""
-    stated = acqus.get("GRPDLY", -1)
-    if isinstance(stated, (int, float)) and stated > 0:
-        return float(stated)
-    firmware, decimation = acqus.get("DSPFVS", 0), acqus.get("DECIM", 1)
-    if not acqus.get("DIGMOD", 0) or firmware not in (10, 11, 12, 13):
-        return 0.0
-    from nmrglue.fileio.bruker import bruker_dsp_table
-
-    table = bruker_dsp_table.get(firmware, {})
-    return float(table.get(int(decimation), 0.0))
 
 
 def _along_rows(folder: Path, rows: int) -> dict[str, npt.NDArray]:

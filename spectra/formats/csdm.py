@@ -75,8 +75,10 @@ def _refuse_elsewhere(path: Path, variable: dict[str, Any]) -> None:
     url = str(variable.get("components_url", ""))
     if not url:
         return
-    name = url.removeprefix("file:").lstrip("./")
-    if "://" in name or "/" in name or "\\" in name or not (path.parent / name).is_file():
+    name = url.removeprefix("file:").removeprefix("./")
+    folder = path.parent.resolve()
+    plain = name not in ("", ".", "..") and not set(name) & set("/\\%:?#")
+    if not plain or (folder / name).resolve().parent != folder or not (folder / name).is_file():
         raise FormatError(
             f"{path.name}: its data are at {url!r}; only a file in the same folder is read"
         )

@@ -1,9 +1,10 @@
 """JCAMP-DX 5 and 6 of NMR spectra and signals (TopSpin, Mnova, Delta ... exports).
 
-Text, labelled records ``##LABEL= value``. Claimed only if ``##DATA TYPE=`` names NMR: other JCAMP
-files belong to their own readers. Data are ``NTUPLES`` pages (real ``R``, imaginary ``I``) or one
-``XYDATA`` table, packed as AFFN, PAC, SQZ, DIF or DUP (decoded by nmrglue, whose result is checked
-against ``NPOINTS``/``VAR_DIM`` and the stated ``FIRST`` values here).
+Text, labelled records ``##LABEL= value``; compound files (``LINK``) hold several. Claimed only if
+``##DATA TYPE=`` names NMR: other JCAMP files belong to their own readers. Data are ``NTUPLES``
+pages (real ``R``, imaginary ``I``) or one ``XYDATA`` table, packed as AFFN, PAC, SQZ, DIF or DUP
+(decoded by nmrglue, whose result is checked against ``NPOINTS``/``VAR_DIM`` and the stated
+``FIRST`` values here).
 
 Axis: X in Hz (or ppm). Zero comes from ``.SHIFT REFERENCE= INTERNAL, solvent, point, shift`` or
 Bruker's ``$OFFSET``; the frequency of 0 ppm from ``$SF``, else ``.OBSERVE FREQUENCY``. Bruker
@@ -13,12 +14,15 @@ TopSpin. No uncertainty is stored.
 
 from __future__ import annotations
 
+import re
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from ..errors import FormatError
 from . import base
@@ -27,6 +31,7 @@ from .base import Format, Options, Regions
 
 NAME = "nmr_jcamp"
 MAX_BYTES = 512 * 1024**2
+_NMR = re.compile(r"(?im)^##\s*DATA\s*TYPE\s*=[^\n]*NMR")
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -36,22 +41,38 @@ def sniff(head: bytes, path: Path) -> bool:
         return False
     for line in text.splitlines():
         label, _, value = line.partition("=")
-        if label.startswith("##") and "".join(label[2:].split()) == "DATATYPE":
+        named = label.startswith("##") and "".join(label[2:].split()) == "DATATYPE"
+        if named and "LINK" not in value:  # of a compound file the first of its blocks decides
             return "NMR" in value
     return False
 
 
 def read(path: Path, options: Options) -> Regions:
-    """Read one spectrum or signal."""
-    from nmrglue.fileio import jcampdx
-
+    """Read every spectrum and signal; of several with the same nucleus the later are numbered."""
     text = base.read_bytes(path, limit=MAX_BYTES).decode("utf-8", "replace")
     if "##END" not in text:
         raise FormatError(f"{path.name}: no ##END= record: the file is truncated; copy it again")
+    blocks = [b for b in re.split(r"(?im)^(?=##\s*TITLE\s*=)", text) if _NMR.search(b)]
+    if len(blocks) < 2:
+        return _block(path, path)
+    regions: dict[str, xr.Dataset] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for at, block in enumerate(blocks, 1):
+            part = Path(folder, f"{at}.dx")
+            part.write_text(block, encoding="utf-8")
+            for nucleus, ds in _block(path, part).items():
+                regions[nucleus if nucleus not in regions else f"{nucleus} ({at})"] = ds
+    return regions
+
+
+def _block(path: Path, part: Path) -> Regions:
+    """Read one block; `path` is the file for messages, `part` the file the block is in."""
+    from nmrglue.fileio import jcampdx
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dic, data = jcampdx.read(str(path))
+            dic, data = jcampdx.read(str(part))
     except Exception as error:
         raise FormatError(
             f"{path.name}: the packed data cannot be decoded ({error}); export it again as JCAMP-DX"
