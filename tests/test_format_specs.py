@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,26 @@ def test_kinetic_energies_need_the_photon_energy(tmp_path):
         formats.read(specslab(tmp_path / "a.xy", **{"Excitation Energy": 0}))
     with pytest.raises(FormatError, match="not a number"):
         formats.read(specslab(tmp_path / "b.xy", **{"Dwell Time": "long"}))
+
+
+def test_snapshots_have_a_row_per_channel_and_loops_their_parameters(tmp_path):
+    # github.com/Yohko/importtool, samples/SpecsLab2xyonly_SFAT.xy: Scan Mode Snapshot (FAT),
+    # Values/Curve 8 and some 800 rows; Prodigy 4.137 writes loops with '# Parameter' lines.
+    rows = table()
+    one = [("# Cycle: 0, Curve: 0", rows)]
+    path = specslab(tmp_path / "a.xy", tables=one, **{"Values/Curve": 8})
+    np.testing.assert_array_equal(formats.read(path)["S 2p"]["intensity"].values[::-1], rows[:, 1])
+    loop = [
+        (
+            f'# Cycle: {k}\n# Parameter: "Step" = {k + 1}\n# Parameter: "Z [mm]" = {-2.1 + k}\n'
+            f"# Cycle: {k}, Curve: 0, Channel: 0",
+            table(seed=k),
+        )
+        for k in range(2)
+    ]
+    ds = formats.read(specslab(tmp_path / "b.xy", tables=loop))["S 2p"]
+    assert ds["intensity"].dims == ("cycle", "binding_energy")
+    assert json.loads(ds.attrs["parameters"]) == {"Step": ["1", "2"], "Z [mm]": ["-2.1", "-1.1"]}
+    loop[1][1][:, 0] += 0.5
+    with pytest.raises(FormatError, match="energies of their own"):
+        formats.read(specslab(tmp_path / "c.xy", tables=loop))

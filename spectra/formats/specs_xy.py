@@ -5,11 +5,14 @@ binding; ``Count Rate`` (``Counts Per Second``) whether values are
 counts or counts per second. A region starts with ``# Region:``; within it each ``# Cycle: c, Curve:
 k, Scan: s`` starts a table. Several tables of one region become the dimension ``scan`` (or
 ``cycle`` where only that changes); nothing is summed. A column labelled transmission becomes the
-variable ``transmission``. Counting time: dwell time times scans.
+variable ``transmission``. What a loop set for each table (``# Parameter: "Y [mm]" = 2``) is kept in
+attrs ``parameters`` (JSON). Counting time: dwell time times scans. ``Values/Curve`` is the least
+number of rows: snapshots have a row per detector channel.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +31,8 @@ _KEY = re.compile(r"^#\s*([^:]+):\s*(.*?)\s*$")
 class _Part:
     about: dict[str, str]
     tables: list[tuple[str, list[list[float]]]] = field(default_factory=list)
+    parameters: dict[str, str] = field(default_factory=dict)
+    stated: list[dict[str, str]] = field(default_factory=list)
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -76,9 +81,14 @@ def _parts(path: Path, text: str) -> list[_Part]:
                 foreign = False
                 if "Scan" in value or "Curve" in value:
                     parts[-1].tables.append((f"Cycle: {value}", []))
+                    parts[-1].stated.append(dict(parts[-1].parameters))
             elif key.startswith("External Channel Data") and "Cycle" in key:
                 foreign = True  # a table of another input (drain current, temperature)
-            else:
+            elif key == "Parameter" and parts:
+                what, equals, number_ = value.rpartition("=")
+                if equals:
+                    parts[-1].parameters[what.strip().strip('"')] = number_.strip()
+            elif not foreign:
                 current[key] = value
         elif line.strip() and parts and not foreign:
             if not parts[-1].tables:
@@ -99,7 +109,7 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         )
     tables = [np.array(rows) for _, rows in part.tables if rows]
     for table in tables:
-        if table.ndim != 2 or (size and len(table) != size) or table.shape != tables[0].shape:
+        if len(table) < size or table.shape != tables[0].shape:  # snapshots have more rows
             raise FormatError(
                 f"{path.name}, region {name!r}: {len(table)} of {size or len(tables[0])} rows: "
                 "the file is truncated; export it again"
@@ -117,11 +127,18 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
         energy = photon - energy
     labels = [label for label, rows in part.tables if rows]
     tables, labels = _channels_summed(path, name, tables, labels)
+    if any(not np.allclose(t[:, 0], tables[0][:, 0], rtol=0, atol=0.002) for t in tables):
+        raise FormatError(
+            f"{path.name}, region {name!r}: its scans have energies of their own; export them as "
+            "regions of their own"
+        )
     y = np.stack([t[:, 1] for t in tables])
     outer: dict[str, np.ndarray] = {}
     if len(tables) > 1:
-        scans = {label.rpartition("Scan:")[2].strip() for label in labels}
-        outer["cycle" if len(scans) == 1 else "scan"] = np.arange(len(tables))
+        scans = {label.rpartition("Scan:")[2].strip() for label in labels if "Scan:" in label}
+        cycles = {label.partition(",")[0] for label in labels}
+        only = len(scans) == 1 or (not scans and len(cycles) == len(labels))
+        outer["cycle" if only else "scan"] = np.arange(len(tables))
     extra = {}
     columns = about.get("ColumnLabels", "").split()
     if "transmission" in columns[2 : tables[0].shape[1]]:
@@ -150,11 +167,18 @@ def _region(path: Path, name: str, part: _Part) -> xr.Dataset:
             "sample": about.get("Group", ""),
             "measured": about.get("Acquisition Date", ""),
             "method": about.get("Analysis Method", ""),
+            "parameters": _varied(part.stated) if len(part.stated) == len(tables) else "",
         },
         seconds=dwell * together,
         outer=outer,
         extra=extra,
     )
+
+
+def _varied(stated_: list[dict[str, str]]) -> str:
+    """Return what a loop of Prodigy set for each table, as JSON; empty where it set nothing."""
+    names = list(dict.fromkeys(name for one in stated_ for name in one))
+    return json.dumps({n: [one.get(n, "") for one in stated_] for n in names}) if names else ""
 
 
 def _kinetic(about: dict[str, str]) -> bool:
