@@ -91,6 +91,12 @@ def read(path: Path, options: Options) -> Regions:
             f"{path.name}: {data.size} counts after DATA:, the header says {count} channels of "
             f"{elements} elements = {elements * count}: the file is truncated; copy it again"
         )
+    more = sum(1 for row in lines[start + count :] if row.strip() and _numeric(row))
+    if more:
+        raise FormatError(
+            f"{path.name}: {count + more} rows of counts after DATA:, the header says CHANNELS: "
+            f"{count}: correct the number if the rows are all of one spectrum"
+        )
     counts = as_counts(data.reshape(count, elements).T, path)
     return {path.stem or path.name: _spectrum(path, options, header, counts, environment, rois)}
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from ..component import Component, Components
+from ._edxrd_columns import valid_rows
 from ._edxrd_strains import linear, relative, room, shifted, slopes, spread
 
 Array = npt.NDArray[np.float64]
@@ -118,15 +119,18 @@ def refined(
 
 
 def spectra_of(ds: xr.Dataset) -> tuple[Array, Counts]:
-    """Return axis and spectra (M, N) without the channels that are masked in most of them."""
+    """Return axis and spectra (M, N) without the channels that are masked in most of them.
+
+    Spectra that are masked as a whole hold zeros.
+    """
     axis = ds["intensity"].dims[-1]
     x = ds[axis].values
     y = ds["intensity"].values.reshape(-1, x.size)
-    if "valid" in ds and ds["valid"].ndim:
-        seen = np.broadcast_to(ds["valid"], ds["intensity"].shape)
-        keep = seen.reshape(-1, x.size).mean(axis=0) > 0.5
-        if not keep.all():
-            x, y = x[keep], y[:, keep]
+    valid = valid_rows(ds)
+    if valid is not None and not valid.all():
+        rows = np.asarray(valid.any(axis=1), bool)
+        keep = valid[rows].mean(axis=0) > 0.5 if rows.any() else np.ones(x.size, bool)
+        x, y = x[keep], np.where(rows[:, None], y[:, keep], 0).astype(y.dtype, copy=False)
     return x, y
 
 

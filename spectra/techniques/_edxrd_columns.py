@@ -78,16 +78,37 @@ def columns(components: Components, x: Array) -> Array:
     return np.array(rows)
 
 
+def valid_rows(ds: xr.Dataset) -> npt.NDArray[np.bool_] | None:
+    """Return what is valid of every spectrum, shape (M, N), for any dims of ``valid``; or None."""
+    if "valid" not in ds:
+        return None
+    y = ds["intensity"]
+    valid = ds["valid"].drop_vars(list(ds["valid"].coords)).broadcast_like(
+        y.drop_vars(list(y.coords))
+    )  # fmt: skip
+    return np.asarray(valid.transpose(*y.dims).values, bool).reshape(-1, y.shape[-1])
+
+
+def mean_spectrum(ds: xr.Dataset) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return the mean over all spectra of what is valid and finite, and where there is any.
+
+    A spectrum that is masked as a whole takes nothing from the others.
+    """
+    n = ds["intensity"].shape[-1]
+    y = ds["intensity"].values.reshape(-1, n).astype(float)
+    there = np.isfinite(y)
+    valid = valid_rows(ds)
+    if valid is not None:
+        there &= valid
+    count = there.sum(axis=0)
+    mean = np.where(there, y, 0.0).sum(axis=0) / np.maximum(count, 1)
+    return mean, count > 0
+
+
 def started(ds: xr.Dataset, components: Components) -> Components:
     """Return the components with areas from a linear fit to the mean spectrum."""
-    axis = ds["intensity"].dims[-1]
-    x = ds[axis].values
-    y = ds["intensity"].values.reshape(-1, x.size).astype(float)
-    mean = np.nan_to_num(np.nanmean(y, axis=0))
-    good = np.isfinite(mean)
-    if "valid" in ds:
-        valid = ds["valid"].values.reshape(-1, x.size)
-        good &= valid.all(axis=0)
+    x = ds[ds["intensity"].dims[-1]].values
+    mean, good = mean_spectrum(ds)
     a = columns(components, x)
     scale = 1.0 / np.sqrt(np.maximum(mean, 0.1)) * good
     norm = np.maximum(np.sqrt(np.sum((a * scale) ** 2, axis=1)), 1e-300)

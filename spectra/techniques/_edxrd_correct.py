@@ -34,7 +34,8 @@ def dead_time(ds: xr.Dataset, settings: DeadTime) -> xr.Dataset:
     """Add ``dead_time`` (share of the real time) and flag spectra above the limit.
 
     Live time makes up for lost counts, not for pile-up: above about 10 % the lines move (400 ppm at
-    107 keV) and sums of strong lines appear. Counts are not changed.
+    107 keV) and sums of strong lines appear. Counts are not changed. Where a live time is longer
+    than the real time the share is NaN, and the spectrum is not flagged.
 
     Raises
     ------
@@ -47,6 +48,8 @@ def dead_time(ds: xr.Dataset, settings: DeadTime) -> xr.Dataset:
             "none, assign them if you know them"
         )
     share = 1.0 - ds["live_time"] / ds["real_time"]
+    # a live time beyond the real time by more than its own rounding is of no use
+    share = share.where(share > -0.01)
     out = ds.copy(deep=False)
     out["dead_time"] = share.assign_attrs(units="1", long_name="share of real time")
     high = (share > settings.limit).astype(np.uint8)

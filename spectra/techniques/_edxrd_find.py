@@ -229,7 +229,7 @@ def find_angle(
     z = 4.0 * np.arcsinh(np.maximum(z, -2.0) / 4.0)  # one strong line must not decide
     used = np.cumsum(counts) / max(float(counts.sum()), 1.0)
     first, last = (int(k) for k in np.searchsorted(used, [1e-3, 0.999]))
-    low = max(float(energy[first]), settings.low_keV, 8.0)
+    low = max(float(energy[min(first, energy.size - 1)]), settings.low_keV, 8.0)
     high = min(float(energy[min(last, energy.size - 1)]), settings.high_keV)
     lines = [e for name in settings.sources if name in SOURCES for g in SOURCES[name] for e, _ in g]
     for e in (*lines, *settings.lines, *settings.skip_keV):

@@ -60,6 +60,8 @@ def _squared(name: str, a: float, d_min: float) -> tuple[tuple[int, ...], tuple[
     n = np.sum(hkl**2, axis=1)
     keep = (n > 0) & (n <= (a / d_min) ** 2)
     hkl, n = hkl[keep], n[keep]
+    if not n.size:
+        return (), ()
     s = np.sqrt(n) / (2.0 * a)  # sin(theta) / lambda, 1/angstrom
     shells, inverse = np.unique(n, return_inverse=True)
     q = np.sqrt(shells) / (2.0 * a)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from ._edxrd_columns import valid_rows
+
 Array = npt.NDArray[np.float64]
 _BLOCKS = 12
 _CLEAR = 225.0
@@ -52,12 +54,13 @@ def cell_bounds(
     """
     x = ds["two_theta"].values
     rows = np.nan_to_num(ds["intensity"].values.reshape(-1, x.size).astype(float))
+    valid = valid_rows(ds)
+    good = np.ones(x.size)
+    if valid is not None and valid.any():
+        seen = valid.any(axis=1)
+        rows, good = rows[seen], valid[seen].all(axis=0).astype(float)
     parts = np.array_split(np.arange(len(rows)), min(_BLOCKS, len(rows)))
     blocks = np.array([rows[p].sum(axis=0) for p in parts])
-    good = np.ones(x.size)
-    if "valid" in ds:
-        seen = np.broadcast_to(ds["valid"], ds["intensity"].shape).reshape(-1, x.size)
-        good = seen.all(axis=0).astype(float)
     mean = blocks.mean(axis=0)
     weight = good / np.sqrt(np.maximum(mean, 0.02 * max(float(mean.max()), 1e-300)))
     base = {

@@ -15,7 +15,7 @@ from ..component import Component, Components, Param, SubLine
 from ..convention import where
 from ..errors import CalibrationError
 from ..shapes import pseudo_voigt
-from ._edxrd_columns import background, started
+from ._edxrd_columns import background, mean_spectrum, started
 from ._xrd_bounds import cell_bounds
 from ._xrd_parts import doublet_at, find_displacement, part_components
 from .base import Settings
@@ -434,10 +434,7 @@ def _factors(
     if settings.cells == "fixed":
         return out
     x = ds["two_theta"].values
-    y = np.nanmean(ds["intensity"].values.reshape(-1, x.size).astype(float), axis=0)
-    good = np.isfinite(y)
-    if "valid" in ds:
-        good &= ds["valid"].values.reshape(-1, x.size).all(axis=0)
+    y, good = mean_spectrum(ds)
     scale = float(np.median(np.diff(x)))
     weight = good / np.sqrt(np.maximum(np.nan_to_num(y), 0.02 * np.nanmax(y)))
     y = np.nan_to_num(y)

@@ -11,6 +11,7 @@ import xarray as xr
 from ..component import Component, Param
 from ..errors import ModelError
 from ..shapes import pseudo_voigt
+from ._edxrd_columns import mean_spectrum
 
 if TYPE_CHECKING:
     from ._xrd_model import Lines
@@ -80,11 +81,7 @@ def find_displacement(
         Ka1, Ka2, ratio.
     """
     x = ds["two_theta"].values
-    y = np.nanmean(ds["intensity"].values.reshape(-1, x.size).astype(float), axis=0)
-    good = np.isfinite(y)
-    if "valid" in ds:
-        good &= np.broadcast_to(ds["valid"], ds["intensity"].shape).reshape(-1, x.size).all(axis=0)
-    y = np.nan_to_num(y)
+    y, good = mean_spectrum(ds)
     weight = good / np.sqrt(np.maximum(y, 0.02 * max(float(y.max()), 1e-300)))
     fixed = np.vstack([smooth, *others]) * weight
     q, _ = np.linalg.qr((fixed / np.maximum(np.linalg.norm(fixed, axis=1), 1e-300)[:, None]).T)

@@ -38,7 +38,7 @@ def contour(
     phases : sequence of str
         Species whose lines are marked, one row of ticks each; as tall as their intensity.
     along : str, optional
-        The outer dim to draw against; the longest by default.
+        The outer dim to draw against; the longest that is not selected by default.
     library : references.Library, optional
     **selection : float
         Coordinates on the other outer dims, nearest taken; those left out are averaged over.
@@ -56,9 +56,15 @@ def contour(
     outer = outer_dims(ds)
     if not outer:
         raise OrderError(f"{where(ds)}: a contour needs a series or a map, found one spectrum")
-    along = along or max(outer, key=lambda d: ds.sizes[d])
-    if along not in outer:
-        raise OrderError(f"{where(ds)}: along={along!r}: allowed: {', '.join(outer)}")
+    unknown = [d for d in selection if d not in outer]
+    if unknown:
+        raise OrderError(f"{where(ds)}: no outer dim {unknown[0]!r}; allowed: {', '.join(outer)}")
+    free = [d for d in outer if d not in selection]
+    if not free:
+        raise OrderError(f"{where(ds)}: a contour needs one outer dim that is not selected")
+    along = along or max(free, key=lambda d: ds.sizes[d])
+    if along not in free:
+        raise OrderError(f"{where(ds)}: along={along!r}: allowed: {', '.join(free)}")
     axis = axis_of(ds)
     part = ds["intensity"]
     for dim, value in selection.items():
