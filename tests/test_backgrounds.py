@@ -314,3 +314,21 @@ def test_tougaard_curve_is_the_static_background():
     static, _ = backgrounds.tougaard(X, y, material="SiO2", b=b, scale="fixed")
     np.testing.assert_allclose(np.array(curve.y) + y[0], static, atol=1e-9 * y.max())
     Component(name="losses", shape="template", role="background", params={"area": 1.0}, curve=curve)
+
+
+def test_shirley_and_tougaard_are_those_of_lmfitxps():
+    """The same 13 points through lmfitxps 4.2.0 (shirley_calculate, tougaard_calculate)."""
+    x = 160.0 + 0.5 * np.arange(13)
+    y = np.array([0, 2, 5, 14, 60, 150, 90, 40, 52, 30, 24, 22, 20.0])
+    ground, _ = backgrounds.shirley(x, y, tolerance=1e-10)
+    want = [0, 0.052699, 0.234367, 0.722654, 2.634425, 8.028962, 13.929694, 16.621035, 18.169269,
+            19.37242, 19.774384, 19.94437, 20]  # fmt: skip
+    np.testing.assert_allclose(ground, want, atol=2e-6)
+    u2 = [0, 0, 0.014295, 0.064303, 0.21426, 0.792684, 2.441809, 4.729773, 7.295038, 10.218736,
+          13.338362, 16.605466, 20]  # fmt: skip
+    u3 = [0, 0, 0.013766, 0.061993, 0.206785, 0.76524, 2.358668, 4.579332, 7.090391, 9.982708,
+          13.114376, 16.454399, 20]  # fmt: skip
+    for material, curve, b in (("universal", u2, 77202.15), ("polymer", u3, 8354.19)):
+        ground, params = backgrounds.tougaard(x, y, material=material)
+        np.testing.assert_allclose(ground, curve, atol=3e-5)
+        assert params["b"] == pytest.approx(b, rel=1e-5)
