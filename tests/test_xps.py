@@ -289,6 +289,46 @@ def test_join_refuses_what_does_not_belong_together():
         join({"S 2p": b})
 
 
+@pytest.mark.parametrize("noted", [False, True])
+def test_joined_regions_are_compared_per_second(noted):
+    # As many Li2S as Li3P, S 2p counted 2.5 times as long as P 2p, by Scofield's 1.68 and 1.19.
+    rng = np.random.default_rng(2)
+    parts = {}
+    for level, species, at, seconds, factor in (
+        ("S 2p", "Li2S", 160.0, 5.0, 1.68),
+        ("P 2p", "Li3P", 126.0, 2.0, 1.19),
+    ):
+        x = np.arange(at - 6.0, at + 8.0, 0.05)
+        main = references.load().lines("xps", species, level)[0].value
+        level_ = references.load().core_level(level)
+        curve = sum(
+            w * SHAPES["gaussian"].function(x, 2e4 * factor * seconds, c, 1.1)[0]
+            for w, c in ((2 / 3, main), (1 / 3, main + level_.splitting))
+        )
+        ds = flat(rng.poisson(200.0 * seconds + curve), x, sample="A", dwell_time_s=0.5)
+        ds.attrs.update(sweeps=int(2 * seconds), photon_energy_eV=1486.6, pass_energy_eV=20.0)
+        ds = wb.calibrate(ds, "as_recorded")
+        parts[level] = wb.correct(ds, "transmission", exponent=0.0) if noted else ds
+    both = join(parts)
+    assert both["intensity"].dtype.kind == "i"
+    assert "dwell_time_s" not in both.attrs
+    comps = wb.propose(both, species=["Li2S", "Li3P"], settings={"background": "linear"})
+    amounts = wb.quantify(wb.fit(both, comps, statistic="poisson"))
+    share, error = amounts["amount"].values, amounts["stderr"].values
+    assert abs(share[0] - 0.5) < 3 * error[0] + 0.005
+    assert error[0] < 0.02
+    if noted:
+        with pytest.raises(ModelError, match="transmission"):
+            join({**parts, "S 2p": both.isel(binding_energy=slice(300, None)).assign_attrs(
+                {**parts["S 2p"].attrs, "response": "{}"})})  # fmt: skip
+    parts["P 2p"].attrs.update(dwell_time_s=0.0)
+    with pytest.raises(ModelError, match="counting time of 'P 2p'"):
+        join(parts)
+    parts["P 2p"].attrs.update(pass_energy_eV=160.0)
+    with pytest.raises(ModelError, match="pass energy"):
+        join(parts)
+
+
 # -- depth -----------------------------------------------------------------------------------------
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
 from ..component import Component, Components, Curve, Param
-from ..convention import check, outer_dims, spectrum
+from ..convention import COUNTS, check, outer_dims, spectrum
 from ..errors import ModelError
 from ._xps_lines import shirley_steps
 
@@ -20,6 +21,8 @@ def join(regions: Mapping[str, xr.Dataset]) -> xr.Dataset:
     One fit of the result has one charging shift, one set of species and, with the setting
     ``tie_levels``, areas tied by stoichiometry over S 2p, P 2p, Li 1s, Cl 2p. The coordinate
     ``section`` along the axis numbers the regions; `propose` gives each a background of its own.
+    Counts stay counts: where regions were counted for different times, these go into attrs
+    ``response`` like a transmission function, and the areas are compared per second.
 
     Parameters
     ----------
@@ -34,7 +37,8 @@ def join(regions: Mapping[str, xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     ModelError
-        If the regions overlap or differ in outer coordinates, units or photon energy.
+        If the regions overlap or differ in outer coordinates, units, photon or pass energy, if
+        the counting time of only some is stated, or a response noted for only some.
     """
     if len(regions) < 2:
         raise ModelError("join: two regions or more make a joint fit")
@@ -50,6 +54,12 @@ def join(regions: Mapping[str, xr.Dataset]) -> xr.Dataset:
         for key in ("photon_energy_eV", "sample"):
             if ds.attrs.get(key) != first.attrs.get(key):
                 raise ModelError(f"join: regions {name!r} and {other!r} differ in {key}")
+        passes = [float(d.attrs.get("pass_energy_eV", 0.0)) for d in (first, ds)]
+        if min(passes) > 0 and abs(passes[0] / passes[1] - 1.0) > 0.01:
+            raise ModelError(
+                f"join: {name!r} was taken with {passes[0]:g} eV pass energy, {other!r} with "
+                f"{passes[1]:g} eV: their areas do not compare; fit them one by one"
+            )
         if ds["intensity"].attrs["units"] != first["intensity"].attrs["units"]:
             raise ModelError(
                 f"join: {name!r} is in {first['intensity'].units}, {other!r} in "
@@ -73,6 +83,7 @@ def join(regions: Mapping[str, xr.Dataset]) -> xr.Dataset:
         attrs=attrs,
     )
     joined.attrs["history"] = first.attrs.get("history", "")
+    _note_response(joined, parts)
     number = np.concatenate(
         [np.full(ds.sizes["binding_energy"], k) for k, (_, ds) in enumerate(parts)]
     )
@@ -85,6 +96,44 @@ def join(regions: Mapping[str, xr.Dataset]) -> xr.Dataset:
                 parts[0][1][key].attrs,
             )
     return check(joined)
+
+
+def counting_time(ds: xr.Dataset) -> float:
+    """Return the counting time of a point as the file states it, s; 0 where it does not."""
+    stated = float(ds.attrs.get("counting_time_s", 0.0) or 0.0)
+    if stated > 0:
+        return stated
+    return float(ds.attrs.get("dwell_time_s", 0.0) or 0.0) * float(ds.attrs.get("sweeps", 1) or 1)
+
+
+def _note_response(joined: xr.Dataset, parts: list[tuple[str, xr.Dataset]]) -> None:
+    """Put the regions' noted responses, and counting times that differ, into attrs."""
+    known = [json.loads(str(ds.attrs.get("response", "{}"))) for _, ds in parts]
+    response: dict[str, list[list[float]]] = {}
+    for key in dict.fromkeys(k for one in known for k in one):
+        without = [name for (name, _), one in zip(parts, known, strict=True) if key not in one]
+        if without:
+            raise ModelError(
+                f"join: no {key} noted for {', '.join(map(repr, without))}; correct every region, "
+                "or the joined spectrum"
+            )
+        response[key] = [[v for one in known for v in one[key][k]] for k in (0, 1)]
+    times = [counting_time(ds) for _, ds in parts]
+    if joined["intensity"].attrs["units"] == COUNTS and max(times) > 0:
+        if min(times) <= 0:
+            name = parts[times.index(min(times))][0]
+            raise ModelError(
+                f"join: counts, and no counting time of {name!r}; set "
+                "attrs['counting_time_s'] (dwell time x sweeps)"
+            )
+        if max(times) > 1.001 * min(times):
+            nodes = [float(ds["binding_energy"][k]) for _, ds in parts for k in (0, -1)]
+            response["counting_time"] = [nodes, [float(f"{t:.8g}") for t in times for _ in (0, 1)]]
+    if max(times) > 1.001 * min(times):
+        for key in ("counting_time_s", "dwell_time_s", "sweeps"):
+            joined.attrs.pop(key, None)
+    if response:
+        joined.attrs["response"] = json.dumps(response)
 
 
 def with_sections(
