@@ -18,6 +18,7 @@ from ..backgrounds import active_tougaard
 from ..component import Component, Components, Param
 from ..convention import where
 from ..errors import CalibrationError, ModelError
+from ._xps_atoms import atomic_percent, line_of, sensitivity_of
 from ._xps_calibrate import (
     AsRecorded,
     CasaXPS,
@@ -43,7 +44,6 @@ from ._xps_correct import (
     equal_errors,
     escape_depth,
     reported,
-    response_at,
     sputter_rate,
     static,
     transmission,
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TECHNIQUE",
+    "atomic_percent",
     "attenuation_length",
     "casaxps_model",
     "join",
@@ -175,8 +176,8 @@ def _placed(
                 ties[label] = f"{share!r} * {main[line.transition]}.area"
             elif settings.tie_levels and main and line.count:
                 one = next(i for i in mine if i.transition in main)
-                ratio = _sensitivity(line, ds.attrs, library) * line.count
-                ratio /= _sensitivity(one, ds.attrs, library) * (one.count or line.count)
+                ratio = sensitivity_of(line, ds.attrs, library) * line.count
+                ratio /= sensitivity_of(one, ds.attrs, library) * (one.count or line.count)
                 ties[label] = f"{ratio!r} * {main[one.transition]}.area"
             placed.append(Placed(label, line, shift, lead_of(label, shape_of(line, settings))))
             main.setdefault(line.transition, label)
@@ -244,35 +245,6 @@ def _inside(line: Line, ds: xr.Dataset) -> bool:
     x = ds["binding_energy"].values
     step = 5.0 * max(float(np.median(np.diff(x))), 0.2)
     return bool(x[0] <= line.value <= x[-1] and np.min(np.abs(x - line.value)) <= step)
-
-
-def _sensitivity(line: Line, attrs: Mapping[str, Any], library: Library) -> float:
-    """Return sensitivity factor times what was noted of the instrument and the escape depth."""
-    chosen = str(attrs.get("sensitivity", "auto"))
-    if chosen == "auto":
-        chosen = _sensitivity_set(attrs)
-    own = json.loads(str(attrs.get("sensitivity_factors", "{}")))
-    if line.transition in own:
-        factor = float(own[line.transition])
-    else:
-        rsf = library.core_level(line.transition).rsf
-        if chosen not in rsf:
-            raise ModelError(
-                f"quantify xps: no sensitivity factor {chosen!r} for {line.transition} in the "
-                f"library (it has: {', '.join(rsf) or 'none'}); pass it with "
-                "correct(ds, 'sensitivity', factors={...})"
-            )
-        factor = rsf[chosen]
-    return factor * response_at(attrs, line.value)
-
-
-def _sensitivity_set(attrs: Mapping[str, Any]) -> str:
-    """Return the set of the library that was computed at the photon energy of the spectrum."""
-    photon = float(attrs.get("photon_energy_eV", 0.0))
-    for energy in ("1253.6", "2984.3", "5414.8", "9251.7"):
-        if abs(photon / float(energy) - 1.0) < 2e-3:
-            return f"epdl97_{energy}"
-    return "scofield_1486.6"
 
 
 def _count(lines: Sequence[Line], transition: str) -> float | None:
@@ -380,7 +352,7 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
         If a sensitivity factor is missing, or a component is not a core level of its species.
     """
     found = {
-        c.name: _line_of(c, library) for c in components if c.species and c.role != "background"
+        c.name: line_of(c, library) for c in components if c.species and c.role != "background"
     }
     # In one core level the factors of all species are alike and cancel; then none is needed.
     one_level = len({i.transition for i in found.values()}) == 1
@@ -399,25 +371,13 @@ def quantify(components: Components, attrs: Mapping[str, Any], library: Library)
                 atoms = sum(c for c in counts if c is not None)
             if atoms <= 0:
                 raise ModelError(f"quantify xps: {species} holds no {transition.split()[0]}")
-            total += atoms * (1.0 if one_level else _sensitivity(lines[0], attrs, library))
+            total += atoms * (1.0 if one_level else sensitivity_of(lines[0], attrs, library))
         quantities.append(Quantity(species, {f"{name}.area": 1.0 / total for name in mine}))
     said = PROBED_VOLUME
     if not one_level and "escape_depth" not in str(attrs.get("response", "")):
         said += " Escape depths of the core levels are taken as equal."
     said += note(list(components.common))
     return Quantification(tuple(quantities), "1", "fraction", said)
-
-
-def _line_of(component: Component, library: Library) -> Line:
-    """Return the library line a component stands for: nearest in energy."""
-    lines = library.lines("xps", component.species)
-    if not lines:
-        raise ModelError(f"quantify xps: {component.species} has no core level in the library")
-    if component.curve is not None:
-        at = component.curve.x[int(np.argmax(component.curve.y))]
-    else:
-        at = component.params["center"].value
-    return min(lines, key=lambda i: abs(i.value - at))
 
 
 TECHNIQUE = Technique(
