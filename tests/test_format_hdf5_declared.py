@@ -215,3 +215,25 @@ def test_cut_files_are_errors_in_words(tmp_path, share):
 def test_an_angle_axis_that_turns_back(tmp_path):
     path = integrated(tmp_path / "x.h5", "2th", "deg", np.r_[ANGLES[:-1], 3.0])
     assert "must rise" in told(path)
+
+
+def test_damaged_bytes_are_errors_in_words(tmp_path):
+    path = integrated(tmp_path / "x.h5", "q", "1/nm", 10 * Q, outer=[("t", 4, "s")],
+                      entry=[("wavelength", WAVE, "angstrom")])  # fmt: skip
+    whole = path.read_bytes()
+    rng = np.random.default_rng(8)
+    read = 0
+    for number in range(120):
+        damaged = bytearray(whole)
+        for at in rng.integers(0, len(whole), 8):
+            damaged[at] = rng.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            regions = formats.read(path, format=("nexus_powder", None)[number % 2])
+        except FormatError as error:
+            assert "\n" not in str(error)
+        else:
+            read += 1
+            for ds in regions.values():
+                check(ds)
+    assert read > 0
