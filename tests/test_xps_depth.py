@@ -103,3 +103,23 @@ def test_oxide_on_aluminium_foil_is_as_thick_at_two_angles():
     assert thick[0] == pytest.approx(4.72, abs=0.1)
     assert np.all(np.diff(thick) < 3 * error[1:])
     assert thick[-1] / thick[0] == pytest.approx(0.7, abs=0.1)
+
+
+def test_metal_and_its_oxide_are_two_domains_with_widths_of_their_own():
+    # The same foil, insulated: metal and oxide float apart, and the oxide's line is three times as
+    # broad. From the library's species alone.
+    ds = wb.open(data("xps/vamas/kratos_arxps_al_foil.vms"), region="Al 2p")
+    ds = wb.select(wb.calibrate(ds, line="C 1s", at=284.8), {"binding_energy": (70.0, 77.4)})
+    knobs = {"background": "linear", "shift_range": 2.5}
+    wide = {**knobs, "second_domain": ["Al2O3"]}
+    fits = [
+        wb.fit(ds, wb.propose(ds, species=["Al", "Al2O3"], settings=s), statistic="poisson")
+        for s in (knobs, wide)
+    ]
+    value = fits[1]["value"]
+    assert np.all(fits[1]["redchi"] < 5.0)
+    assert np.all(fits[1]["redchi"] < 0.5 * fits[0]["redchi"])
+    np.testing.assert_allclose(value.sel(param="Al.fwhm"), 0.45, atol=0.06)
+    np.testing.assert_allclose(value.sel(param="Al2O3.fwhm"), 1.5, atol=0.1)
+    apart = value.sel(param="Al2O3.center") - value.sel(param="Al.center")
+    np.testing.assert_allclose(apart, 2.64, atol=0.1)

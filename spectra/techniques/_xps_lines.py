@@ -30,7 +30,7 @@ class Model(Settings):
     second_domain: tuple[str, ...] = Field(
         (),
         description="species in a part of the sample that charges differently (a conductor beside "
-        "an insulator): their lines follow a shift of their own, 'shift_2'",
+        "an insulator): their lines follow a shift of their own, 'shift_2', and own widths",
     )
     levels: tuple[str, ...] = Field(
         (), description="core levels to use; default all that lie in the region"
@@ -58,7 +58,8 @@ class Model(Settings):
     )
     widths: Literal["level", "each", "fixed"] = Field(
         "level",
-        description="level: one free width per core level and shape; each: one per line",
+        description="level: one free width per core level and shape (and domain); each: one per "
+        "line (a metal under its oxide)",
     )
     coster_kronig: dict[str, float] = Field(
         default_factory=dict,

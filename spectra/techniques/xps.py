@@ -131,13 +131,15 @@ def propose(
         placed, library, positions=settings.positions, offsets=settings.level_offsets
     )
     items: list[Component] = []
-    first: dict[tuple[str, str], str] = {}
+    # A conductor and an insulator beside it have widths of their own, as they have shifts.
+    first: dict[str, dict[tuple[str, str], str]] = {"shift": {}, "shift_2": {}}
     for one in placed:
         level = library.core_level(one.line.transition)
         area = _area(one, ties.get(one.name), level, ds, mean, settings)
         owner = _species_of(one, species, library)
         center = positions[one.name]
-        items.append(component_of(owner, one.name, one.line, level, area, center, first, settings))
+        shared = first[one.shift]
+        items.append(component_of(owner, one.name, one.line, level, area, center, shared, settings))
     if settings.satellites:
         common |= _add_satellites(items, placed, library, ds)
     limit = settings.shift_range
