@@ -108,8 +108,24 @@ def test_a_sample_of_known_size():
     assert out.attrs["overflow_sine"] == pytest.approx(sine)
     with pytest.raises(CalibrationError, match="no beam goes beside"):
         wb.correct(ds, "overflow", sample_mm=60.0, divergence_deg=0.25, radius_mm=145.0)
-    with pytest.raises(RecipeError, match="sample_mm and divergence_deg"):
+    with pytest.raises(CalibrationError, match="give divergence_deg"):
         wb.correct(ds, "overflow", sample_mm=20.0)
+    with pytest.raises(RecipeError, match="give sample_mm, or full_deg"):
+        wb.correct(ds, "overflow", divergence_deg=1.0)
+
+
+def test_geometry_that_the_file_tells():
+    ds = wb.open(data(f"xrd/{next(iter(WEIGHED))}"))
+    assert ds.attrs["goniometer_radius_mm"] == 145.0
+    # 1.52 mm, 95 mm from the focus
+    assert ds.attrs["divergence_deg"] == pytest.approx(0.9167, abs=1e-3)
+    out = wb.correct(ds, "overflow", sample_mm=8.7)
+    told = wb.correct(ds, "overflow", sample_mm=8.7, divergence_deg=0.9167, radius_mm=145.0)
+    assert out.attrs["overflow_sine"] == pytest.approx(told.attrs["overflow_sine"], rel=1e-3)
+    cut = ds.isel(two_theta=(ds["two_theta"] > 30) & (ds["two_theta"] < 40))
+    one = wb.propose(cut, ["ZnO"], settings={"radius_mm": 145.0})
+    assert str(wb.propose(cut, ["ZnO"])["ZnO"].params) == str(one["ZnO"].params)
+    assert "divergence_deg" not in wb.open(data("xrd/XRD-918-16_10.xrdml")).attrs
 
 
 def test_texture_widens_the_errors_to_what_they_are():

@@ -7,6 +7,8 @@ before the attenuator's factor, which is applied here) or ``intensities`` (alrea
 an attenuator was in, errors follow the raw counts. Scans over one axis (repeated, in situ) are one
 series in time, from three on. Scans of other axes (omega, phi, chi) are no patterns and left out
 with their names; scans in which 2Theta stands still (``commonPosition``) are among these.
+``incidentBeamPath`` gives the radius of the goniometer and the opening of a fixed divergence slit
+(its ``angle``, or ``height`` and ``distanceToSample``).
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def read(path: Path, options: Options) -> Regions:
     regions: dict[str, Any] = {}
     other: list[str] = []
     for measurement in root.iter("xrdMeasurement"):
-        attrs = _wavelengths(path, measurement)
+        attrs = {**_wavelengths(path, measurement), **_geometry(measurement)}
         for scan in measurement.iter("scan"):
             points = scan.find("dataPoints")
             if points is None:
@@ -82,6 +84,33 @@ def _wavelengths(path: Path, measurement: Any) -> dict[str, Any]:
         value = used.findtext(tag)
         if value:
             out[key] = float(_floats(path, value, tag)[0])
+    return out
+
+
+def _geometry(measurement: Any) -> dict[str, float]:
+    """Radius of the goniometer (mm) and opening of a fixed divergence slit (deg), where told."""
+    out: dict[str, float] = {}
+    beam = measurement.find("incidentBeamPath")
+    if beam is None:
+        return out
+
+    def number(place: str) -> float | None:
+        try:
+            value = float(beam.findtext(place) or "nan")
+        except ValueError:
+            return None
+        return value if np.isfinite(value) and value > 0.0 else None
+
+    radius = number("radius")
+    if radius is not None:
+        out["goniometer_radius_mm"] = radius
+    angle, height = number("divergenceSlit/angle"), number("divergenceSlit/height")
+    away = number("divergenceSlit/distanceToSample")
+    if angle is not None:
+        out["divergence_deg"] = angle
+    elif height is not None and away is not None and radius is not None and away < radius:
+        # the slit stands between focus and sample
+        out["divergence_deg"] = float(np.degrees(np.arctan(height / (radius - away))))
     return out
 
 

@@ -37,9 +37,11 @@ class Overflow(Settings):
         None, gt=0, description="length of the sample along the beam (diameter), mm"
     )
     divergence_deg: float | None = Field(
-        None, gt=0, lt=10, description="opening of the divergence slit, deg"
+        None, gt=0, lt=10, description="opening of the divergence slit, deg; none takes the file's"
     )
-    radius_mm: float = Field(217.5, gt=0, description="radius of the goniometer, mm")
+    radius_mm: float | None = Field(
+        None, gt=0, description="radius of the goniometer, mm; none takes the file's, or 217.5"
+    )
     full_deg: float | None = Field(
         None,
         gt=0,
@@ -50,8 +52,8 @@ class Overflow(Settings):
 
     @model_validator(mode="after")
     def _enough(self) -> Overflow:
-        if self.full_deg is None and (self.sample_mm is None or self.divergence_deg is None):
-            raise ValueError("give sample_mm and divergence_deg, or full_deg")
+        if self.full_deg is None and self.sample_mm is None:
+            raise ValueError("give sample_mm, or full_deg")
         return self
 
 
@@ -61,14 +63,19 @@ def overflowing(ds: xr.Dataset, settings: Overflow) -> xr.Dataset:
     Raises
     ------
     CalibrationError
-        If the sample is longer than the footprint at every angle measured.
+        If the slit is not known, or the sample longer than the footprint at every angle measured.
     """
     if settings.full_deg is not None:
         sine = float(np.sin(np.radians(settings.full_deg) / 2.0))
     else:
         assert settings.sample_mm is not None
-        assert settings.divergence_deg is not None
-        sine = settings.radius_mm * np.radians(settings.divergence_deg) / settings.sample_mm
+        slit = settings.divergence_deg or ds.attrs.get("divergence_deg")
+        if slit is None:
+            raise CalibrationError(
+                f"{where(ds)}: the file does not tell the divergence slit; give divergence_deg"
+            )
+        radius = settings.radius_mm or float(ds.attrs.get("goniometer_radius_mm", 217.5))
+        sine = radius * np.radians(float(slit)) / settings.sample_mm
     x = ds["two_theta"].values
     lost = 1.0 - float(overflow(np.sin(np.radians(max(float(x[0]), 1.0)) / 2.0), sine))
     if lost < 1e-3:

@@ -49,7 +49,9 @@ class Model(Settings):
     shift: Literal["displacement", "zero", "both", "none"] = Field(
         "displacement", description="error of the angles that all phases share"
     )
-    radius_mm: float = Field(217.5, gt=0, description="radius of the goniometer, mm")
+    radius_mm: float | None = Field(
+        None, gt=0, description="radius of the goniometer, mm; none takes the file's, or 217.5"
+    )
     widths: Literal["linear", "caglioti"] = Field(
         "linear",
         description="linear: fwhm = w + w_tan tan(theta) + size / cos(theta); caglioti: fwhm^2 = "
@@ -228,6 +230,8 @@ def propose(
         ``mixing``. Positions are linear in the strains about a cell found first from the data.
     """
     one, two, ratio = wavelengths(ds, settings)
+    radius = settings.radius_mm or float(ds.attrs.get("goniometer_radius_mm", 217.5))
+    settings = settings.model_copy(update={"radius_mm": radius})
     x = ds["two_theta"].values
     low, high = max(float(x[0]), 1.0), float(x[-1])
     found = {
@@ -269,8 +273,7 @@ def propose(
             for n, own in found.items()
         ]
         start = find_displacement(
-            ds, lines, others, np.array(curves), settings.radius_mm, settings.fwhm,
-            (one, two, ratio),
+            ds, lines, others, np.array(curves), radius, settings.fwhm, (one, two, ratio),
         )  # fmt: skip
         free = settings.model_copy(update={"intensities": "free", "cells": "fixed"})
         own = _phase(name, lines, 1.0, one, two, ratio, free, False)
@@ -367,7 +370,7 @@ def _phase(
                 if lines.share[i, "abc".index(axis)] > 1e-12
             ]
         if settings.shift in ("displacement", "both"):
-            per = -2.0 * np.degrees(np.cos(moved)) / settings.radius_mm
+            per = -2.0 * np.degrees(np.cos(moved)) / (settings.radius_mm or 217.5)
             terms.append(f"{float(per)!r} * displacement")
         if settings.shift in ("zero", "both"):
             terms.append("zero")
