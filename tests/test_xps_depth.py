@@ -1,10 +1,14 @@
 """Mean free paths and overlayers against published tables and equations, and an angle series."""
 
+import json
+
 import numpy as np
 import pytest
 
 import workbench as wb
 from spectra.component import Component, Components, Param, doublet
+from spectra.convention import spectrum
+from spectra.errors import ModelError
 from spectra.techniques._xps_depth import VALENCE, overlayer_thickness, tpp2m
 from tests.shared_data import data
 
@@ -47,6 +51,22 @@ def test_tpp2m_meets_optical_mean_free_paths_within_its_stated_error():
     zirconium = np.array([4.89, 6.76, 12.28, 20.64, 26.54])
     got = 10.0 * tpp2m(ENERGIES[1:], density=6.52, molar_mass=91.224, valence_electrons=4)
     assert np.sqrt(np.mean((got / zirconium - 1.0) ** 2)) < 0.10
+
+
+def test_a_film_may_have_a_density_of_its_own():
+    # LiPON has none in the library.
+    x = np.linspace(155.0, 175.0, 50)
+    ds = spectrum(
+        np.full(50, 9), x, technique="xps", axis_name="binding_energy",
+        attrs={"photon_energy_eV": 1486.6},
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="density="):
+        wb.correct(ds, "escape_depth", material="LiPON")
+    lengths = []
+    for density in (2.1, 2.5):
+        made = wb.correct(ds, "escape_depth", material="LiPON", density=density, band_gap_eV=6)
+        lengths.append(json.loads(made.attrs["response"])["escape_depth"][1][0])
+    assert 2.5 < lengths[1] < lengths[0] < 5.0
 
 
 def test_overlayer_equations_as_printed():

@@ -70,6 +70,9 @@ class EscapeDepth(Settings):
     valence_electrons: int | None = Field(
         None, gt=0, description="per formula unit; else counted from the formula"
     )
+    density: float | None = Field(
+        None, gt=0, lt=30, description="of the film, g/cm3; default: the library's"
+    )
 
 
 class SputterRate(Settings):
@@ -262,7 +265,11 @@ def escape_depth(ds: xr.Dataset, settings: EscapeDepth) -> xr.Dataset:
     x = ds["binding_energy"].values
     species = references.load()[settings.material]
     depth = attenuation_length(
-        kinetic(ds, x), species, settings.band_gap_eV, settings.valence_electrons
+        kinetic(ds, x),
+        species,
+        settings.band_gap_eV,
+        settings.valence_electrons,
+        settings.density,
     )
     return _with_response(ds, x, depth, "escape_depth")
 

@@ -86,6 +86,7 @@ def attenuation_length(
     species: Species,
     band_gap_eV: float = 0.0,
     valence_electrons: float | None = None,
+    density: float | None = None,
 ) -> Array:
     """Inelastic mean free path in a species of the library.
 
@@ -97,6 +98,8 @@ def attenuation_length(
     band_gap_eV : float
     valence_electrons : float, optional
         Per formula unit; counted with `VALENCE` by default.
+    density : float, optional
+        g/cm3, of a film or an amorphous phase; the library's by default.
 
     Returns
     -------
@@ -108,8 +111,11 @@ def attenuation_length(
     ModelError
         If the density or an element's valence electrons are not known.
     """
-    if not species.density:
-        raise ModelError(f"attenuation length: the library has no density of {species.id}")
+    density = density or species.density
+    if not density:
+        raise ModelError(
+            f"attenuation length: the library has no density of {species.id}; give density="
+        )
     count = valence_electrons
     if count is None:
         unknown = [e for e in species.atoms if e not in VALENCE]
@@ -121,7 +127,7 @@ def attenuation_length(
         count = sum(VALENCE[e] * n for e, n in species.atoms.items())
     return tpp2m(
         kinetic_eV,
-        density=species.density,
+        density=density,
         molar_mass=species.molar_mass,
         valence_electrons=count,
         band_gap_eV=band_gap_eV,
