@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+import references
 import workbench as wb
 from spectra.component import Component, Components, Param
 from spectra.convention import spectrum
 from spectra.errors import ModelError
 from spectra.shapes import SHAPES
-from spectra.techniques.xps import atomic_percent
+from spectra.techniques.xps import atomic_percent, join
 
 SCOFIELD = {"C 1s": (285.0, 1.0), "O 1s": (532.0, 2.93), "S 2s": (228.0, 1.43)}
 
@@ -104,3 +105,33 @@ def test_what_does_not_compare_is_refused():
         atomic_percent({"K 2p": carbon})
     levels = list(atomic_percent(both, levels={"line": "C 1s"})["level"].values)
     assert levels == ["C 1s", "C 1s"]
+
+
+def test_a_joint_fit_and_a_survey_count_by_their_lines():
+    # Li2S and Li3P in one joint fit: S 2p counted 5 s and P 2p 2 s per point, as many S as P.
+    lines = {"S 2p": ("Li2S", 160.0, 5.0, 1.68), "P 2p": ("Li3P", 126.0, 2.0, 1.19)}
+    rng = np.random.default_rng(4)
+    library, parts = references.load(), {}
+    for level, (species, at, seconds, factor) in lines.items():
+        x = np.arange(at - 6.0, at + 8.0, 0.05)
+        main = library.lines("xps", species, level)[0].value
+        curve = sum(
+            w * SHAPES["gaussian"].function(x, 2e4 * factor * seconds, c, 1.1)[0]
+            for w, c in ((2 / 3, main), (1 / 3, main + library.core_level(level).splitting))
+        )
+        ds = spectrum(
+            rng.poisson(200.0 * seconds + curve), x, technique="xps", axis_name="binding_energy",
+            attrs={"photon_energy_eV": 1486.6, "dwell_time_s": seconds, "sample": "A"},
+        )  # fmt: skip
+        parts[level] = wb.calibrate(ds, "as_recorded")
+    both = join(parts)
+    comps = wb.propose(both, species=["Li2S", "Li3P"], settings={"background": "linear"})
+    made = atomic_percent({"both": wb.fit(both, comps, statistic="poisson")})
+    assert sorted(made["level"].values) == ["P 2p", "S 2p"]
+    np.testing.assert_allclose(made["percent"], 50.0, atol=1.0)
+    # a survey, whose peaks are named in levels
+    fit = fitted("O 1s", 1.0)
+    survey = atomic_percent({"survey": fit}, levels={"line": "O 1s"})
+    assert list(survey["element"].values) == ["O"]
+    with pytest.raises(ModelError, match="survey"):
+        atomic_percent({"survey": fit})
