@@ -14,6 +14,7 @@ from spectra.errors import CalibrationError, ModelError
 from spectra.techniques import edxrd
 from spectra.techniques._edxrd_calibrate import STANDARDS, reflections_of
 from spectra.techniques._edxrd_escape import escape_fraction
+from spectra.techniques._edxrd_fluorescence import showing
 from spectra.techniques._edxrd_peaks import fit_peak
 from spectra.techniques._edxrd_physics import (
     FLUORESCENCE,
@@ -272,3 +273,25 @@ def test_pile_up_of_a_line_lies_at_twice_its_energy(simulated):
     )
     noise = np.sqrt(2.0 * ds["intensity"].values[0, 0][high].sum())
     assert abs(excess - sums[high].sum()) < 4.0 * noise
+
+
+def test_shields_that_fluoresce_are_seen_in_the_counts():
+    cell = wb.open(data("edxrd/syn_map_FeS2_Li6PS5Cl_LiIn.h5"))
+    cell = wb.calibrate(cell, "known", trust_header=True)
+    wire = wb.open(data("edxrd/aps16bmb_Au-wire_15deg_header15.0146.hpmca"))
+    for ds, there in ((cell, ("W", "Pb")), (wire, ("Au",))):
+        ds = wb.calibrate(ds, "known", trust_header=True) if "photon_energy" not in ds else ds
+        energy = ds["photon_energy"].values
+        assert showing(ds, energy, Detector.of(ds.attrs)) == there
+    names = {c.name for c in wb.propose(cell, ["FeS2"])}
+    assert {"W_Ka", "Pb_Ka"} <= names
+    assert not {n for n in names if n.startswith(("Au_", "Ta_"))}
+    none = wb.propose(cell, ["FeS2"], settings={"fluorescence": ()})
+    assert "W_Ka" not in {c.name for c in none}
+
+
+def test_diffraction_lines_alone_are_not_taken_for_fluorescence():
+    for seed in range(5):
+        told = {"positions": 2, "times": 2, "fluorescence": ""}
+        ds = wb.simulate("edxrd", settings=told, seed=seed)
+        assert showing(ds, ds["photon_energy"].values, Detector.of(ds.attrs)) == ()

@@ -108,6 +108,27 @@ def test_intensity_on_lines_that_are_found_is_told_as_such():
     assert "rests on: two-theta of the goniometer as recorded" in told
 
 
+def test_a_map_of_a_real_layout_shows_its_phases_with_errors():
+    # One of the phases is all but absent in one of the three sums: its draws lie below zero there.
+    ds = wb.open(data("edxrd/syn_map_FeS2_Li6PS5Cl_LiIn.h5"))
+    ds = wb.calibrate(ds, "known", trust_header=True)
+    energy = np.geomspace(18, 155, 20)
+    source = np.sqrt(energy / 33) * np.exp(-energy / 33 - (18 / energy) ** 3)
+    source *= np.exp(-2 * (0.18 * (30 / energy) ** 3 + 0.17))
+    ds = wb.correct(ds, "incident", energy=tuple(energy), value=tuple(source))
+    ds.attrs.update(noise_keV=0.135, fano=0.106, divergence=0.0035)
+    where = {"position": (350.0, 550.0)}
+    ds = wb.correct(ds, "intensities", species="Li6PS5Cl", between=where)
+    ds = ds.isel(photon_energy=(ds["photon_energy"] > 20) & (ds["photon_energy"] < 110))
+    names = ["FeS2", "FeS", "Li2S", "Li6PS5Cl", "In0", "LiIn", "LiCl", "Li3P"]
+    found = wb.identify(ds, candidates=names, settings={"edxrd": {"background": 10}})
+    assert set(found.species) == {"FeS2", "FeS", "Li2S", "Li6PS5Cl", "In0", "LiIn"}
+    for name in found.species:
+        one = found[name]
+        assert 1e-5 < one.stderr < 0.02
+        assert one.interval[0] < one.amount < one.interval[1]
+
+
 def test_an_axis_that_is_not_calibrated_is_told_whatever_the_file_is_called():
     ds = wb.simulate("raman", settings={"size": 2}).rename(raman_shift="wavelength")
     ds["wavelength"] = ("wavelength", 500.0 + 0.01 * ds["wavelength"].values, {"units": "nm"})

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from ..convention import outer_dims, where
 from ..errors import CalibrationError
+from ._edxrd_fluorescence import elements_of
 from ._edxrd_lattice import library_energy
 from ._edxrd_physics import (
     FLUORESCENCE,
@@ -59,7 +60,7 @@ class IncidentSpectrum(Settings):
     splines: int = Field(7, ge=4, le=20, description="number of cubic B-splines of ln S in ln E")
     background: int = Field(12, ge=4, le=40, description="number of B-splines of the background")
     fluorescence: tuple[str, ...] | None = Field(
-        None, description="elements whose K lines are there too; none takes those in the attrs"
+        None, description="elements whose K lines are there too; left out, as in the model"
     )
     scatter: float = Field(
         0.05,
@@ -125,9 +126,7 @@ def incident(ds: xr.Dataset, settings: IncidentSpectrum) -> xr.Dataset:
     phases = _phases(names, settings, x, angle, detector, references.load(), ds)
     if not phases:
         raise CalibrationError(f"{where(ds)}: {', '.join(names)}: no lines in this range")
-    seen = settings.fluorescence
-    if seen is None:
-        seen = tuple(str(ds.attrs.get("fluorescence", "")).split())
+    seen = elements_of(ds, x, detector, settings.fluorescence)
     rest = np.vstack([_background(x, settings.background), *_fluorescence(x, seen, detector)])
     energy, log, stderr, scatter = fitted(x, y, phases, rest, settings, where(ds))
     if scatter > _NONSENSE:

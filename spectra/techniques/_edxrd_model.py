@@ -19,6 +19,7 @@ from ._edxrd_axes import axes_of, moved, split_axes
 from ._edxrd_axis import channel_width
 from ._edxrd_cells import Start, refined, spectra_of, strongest
 from ._edxrd_columns import background, columns, started
+from ._edxrd_fluorescence import fluorescent
 from ._edxrd_physics import (
     FLUORESCENCE,
     Detector,
@@ -76,8 +77,8 @@ class Model(Settings):
     )
     fluorescence: tuple[str, ...] | None = Field(
         None,
-        description=f"elements whose K lines are fitted ({', '.join(FLUORESCENCE)}); none takes "
-        "those named in the spectrum's attrs",
+        description=f"elements whose K lines are fitted ({', '.join(FLUORESCENCE)}); left out, "
+        "those named in the spectrum's attrs, else collimator and shield where all K lines show",
     )
     noise_keV: float | None = Field(None, ge=0, description="detector noise, fwhm in keV")
     fano: float | None = Field(None, gt=0, description="Fano factor of the detector")
@@ -185,7 +186,7 @@ def propose(
             items.append(_phase(ds, name, lines, detector, settings))
     if not items:
         return Components([])
-    items += _fluorescence(ds, x, detector, settings)
+    items += fluorescent(ds, x, detector, settings.fluorescence)
     items += background(x, settings.background)
     made = Components(items, common)
     if settings.mode == "intensities" and settings.bounds == "data" and settings.lattice != "fixed":
@@ -434,45 +435,3 @@ def _pawley(
 def _digit(index: int) -> str:
     text = str(abs(index)) if abs(index) < 10 else f"_{abs(index)}_"
     return f"m{text}" if index < 0 else text
-
-
-def _fluorescence(ds: xr.Dataset, x: Array, detector: Detector, settings: Model) -> list[Component]:
-    told = settings.fluorescence
-    if told is None:
-        told = tuple(str(ds.attrs.get("fluorescence", "")).split())
-    out = []
-    for element in told:
-        if element not in FLUORESCENCE:
-            raise ModelError(f"fluorescence {element!r}: allowed: {', '.join(FLUORESCENCE)}")
-        lines = FLUORESCENCE[element]
-        groups = {
-            "Ka": lines[:2],
-            **{f"Kb{n}": (line,) for n, line in zip("132", lines[2:], strict=True)},
-        }
-        for label, group in groups.items():
-            own = np.array([line for line in group if x[0] < line[0] < x[-1]])
-            if own.size:
-                out.append(_fluorescent(ds, f"{element}_{label}", own, detector))
-    return out
-
-
-def _fluorescent(ds: xr.Dataset, name: str, own: Array, detector: Detector) -> Component:
-    """Lines of one shell to one shell; filters change the ratios of the others."""
-    energy, strength, parent = with_escape(own[:, 0], own[:, 1], detector)
-    base = float(detector.fwhm(own[0, 0], fluorescence=True))
-    width = detector.fwhm(own[:, 0], fluorescence=True)[parent] / base
-    area = strength * channel_width(ds, energy)
-    return Component(
-        name=name,
-        shape="gaussian",
-        role="background",
-        params={
-            "area": Param(value=1.0),
-            "center": Param(value=float(own[0, 0]), vary=False),
-            "fwhm": Param(value=base, vary=False),
-        },
-        lines=tuple(
-            SubLine(position=float(e - own[0, 0]), weight=float(a), width=float(w))
-            for e, a, w in zip(energy, area / area.sum(), width, strict=True)
-        ),
-    )

@@ -18,10 +18,11 @@ from spectra import techniques
 from spectra.component import Component, Components, Param, names_in
 from spectra.convention import axis_of
 
-from ..engine.batched import deviance, minimise
+from ..engine.batched import deviance, gram, minimise
 from ..engine.lift import Job, arrays_of, solve, weights_of
 from ..engine.plan import Plan, build, jacobian, model
 from ..engine.problem import COUNT_FLOOR, Block
+from ..engine.uncertainty import S_NOT_CONVERGED
 from ..engine.warm import ready
 from ..fit import block_of
 from ..run import statistic_for
@@ -134,6 +135,21 @@ def _normal(size: int) -> Array:
     return np.random.default_rng(0).standard_normal((_DRAWS, size))
 
 
+def _positive(drawn: Array, above: npt.NDArray[np.bool_], areas: npt.NDArray[np.int64]) -> Array:
+    """Put draws that have no area below zero in the place of the others.
+
+    Where there are none (zero is far out) areas below zero become zero.
+    """
+    good = np.flatnonzero(above)
+    if good.size:
+        return np.asarray(
+            drawn[np.where(above, np.arange(above.size), np.resize(good, above.size))]
+        )
+    out = drawn.copy()
+    out[:, areas] = np.maximum(out[:, areas], 0.0)
+    return out
+
+
 def _sane(covariance: Array) -> Array:
     """Make a covariance safely positive definite."""
     scale = np.sqrt(np.maximum(np.diagonal(covariance), 1e-300))
@@ -155,7 +171,7 @@ class Amounts:
     room : ndarray, shape (S,)
         How large each could be before the data.
     draws : ndarray, shape (M, S)
-        Drawn after the data; NaN where an area is below zero.
+        Drawn after the data, no area below zero.
     kind : str
         ``"fraction"`` if they mean shares of their total.
     units : str
@@ -171,13 +187,11 @@ class Amounts:
 
     @property
     def final(self) -> Array:
-        """Draws as `quantify` gives amounts: shares where the kind says so, (M', S)."""
-        kept = self.draws[np.isfinite(self.draws).all(axis=1)]
-        if not len(kept):  # zero is far out in the draws: take the best fit
-            kept = np.maximum(self.raw, 0.0)[None]
+        """Draws as `quantify` gives amounts: shares where the kind says so, (M, S)."""
         if self.kind != "fraction":
-            return kept
-        return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300))
+            return self.draws
+        whole = self.draws.sum(axis=1, keepdims=True)
+        return np.asarray(self.draws / np.maximum(whole, 1e-300))
 
 
 class View:
@@ -311,28 +325,27 @@ class View:
     def _minimised(self, plan: Plan, start: Array) -> tuple[Array, Array, float] | None:
         """Return parameters, Gram matrix and chi-square of one fit.
 
-        Powder patterns have hundreds of lines: there the compiled engine pays, if it is warm.
+        Powder patterns have hundreds of lines: there the compiled engine pays, if it is warm. Where
+        the likelihood of counts does not converge, far from what the model can describe, least
+        squares do.
         """
-        if len(plan.primitives) > _MANY and self.origin != "none" and ready():
-            job = Job(
-                replace(plan, start=start),
-                self.x,
-                self.origin,
-                self.block.poisson,
-                "batch",
-                True,
-                (),
-            )
+        if len(plan.primitives) <= _MANY or self.origin == "none" or not ready():
+            solution = minimise(plan, self.block, start, _EDM)
+            if not solution.converged[0] or not np.isfinite(solution.chisqr[0]):
+                return None
+            return solution.p[0], solution.hessian[0], float(solution.chisqr[0])
+        for poisson in (True, False) if self.block.poisson else (False,):
+            job = Job(replace(plan, start=start), self.x, self.origin, poisson, "batch", True, ())
             report = solve(job, arrays_of(self.ds), None, 1)
+            p = np.asarray(report.value[0][plan.free])
+            if report.status[0] == S_NOT_CONVERGED or not np.all(np.isfinite(p)):
+                continue
             covariance = report.covar[0][np.ix_(plan.free, plan.free)]  # type: ignore[index]
             if np.all(np.isfinite(covariance)) and np.all(np.diagonal(covariance) > 0.0):
-                value = report.value[0][plan.free]
-                hessian = np.asarray(np.linalg.inv(_sane(covariance)))
-                return np.asarray(value), hessian, float(report.chisqr[0])
-        solution = minimise(plan, self.block, start, _EDM)
-        if not solution.converged[0] or not np.isfinite(solution.chisqr[0]):
-            return None
-        return solution.p[0], solution.hessian[0], float(solution.chisqr[0])
+                return p, np.asarray(np.linalg.inv(_sane(covariance))), float(report.chisqr[0])
+            # Parameters at a bound have no covariance, but curvature.
+            return p, gram(plan, self.block, p[None])[0], float(report.chisqr[0])
+        return None
 
     def _ranges(self, plan: Plan) -> tuple[Array, npt.NDArray[np.int64]]:
         """Areas may be as large as all intensity; other parameters lie within their bounds."""
@@ -397,8 +410,8 @@ class View:
         _, entries = fitted.plan.transform(fitted.p[None])
         along = rows @ fitted.plan.dense(entries)[0]
         raw = rows @ fitted.full
-        drawn, above = fitted.draws(dispersion)
-        draws = np.where(above[:, None], raw + (drawn - fitted.p) @ along.T, np.nan)
+        drawn = _positive(*fitted.draws(dispersion), fitted.areas)
+        draws = raw + (drawn - fitted.p) @ along.T
         return Amounts(
             tuple(q.species for q in meaning.quantities),
             raw,
@@ -433,7 +446,13 @@ class View:
         return Components([*mine, *rest], _leaned_on([*mine, *rest], self._whole.common))
 
     def _proposed(self, species: Sequence[str]) -> Components:
-        return propose(self.ds, species, library=self.library, settings=self.settings)
+        """Propose species; counts have no background below zero, which some sets would ask for."""
+        found = propose(self.ds, species, library=self.library, settings=self.settings)
+        if self.block.poisson:
+            for ground in (c for c in found if c.role == "background" and "area" in c.params):
+                if ground.params["area"].vary:
+                    found = found.set(f"{ground.name}.area", min=0.0)
+        return found
 
 
 def _leaned_on(components: Sequence[Component], common: Mapping[str, Param]) -> dict[str, Param]:

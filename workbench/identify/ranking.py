@@ -260,8 +260,9 @@ class _Weighed:
 
 def _weighed(trials: Trials, best: Trial) -> _Weighed:
     dispersion = trials.dispersion_of(best.freedom)
-    able = [t for t in trials.of(best.freedom) if np.isfinite(t.deviance)]
-    scores = np.array([trials.score(t, dispersion) for t in able])
+    scored = [(t, trials.score(t, dispersion)) for t in trials.of(best.freedom)]
+    able = [t for t, score in scored if np.isfinite(score)] or [best]
+    scores = np.array([score for _, score in scored if np.isfinite(score)] or [0.0])
     weights = np.exp(-0.5 * (scores - scores.min()))
     weights /= weights.sum()
     keep = np.flatnonzero(weights > _NEGLIGIBLE)
