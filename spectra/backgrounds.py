@@ -34,6 +34,7 @@ __all__ = [
     "cross_section",
     "linear",
     "offset_shirley",
+    "polynomial",
     "shirley",
     "step",
     "tougaard",
@@ -387,6 +388,58 @@ def step(
     }
 
 
+def polynomial(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    peaks: Window,
+    order: int = 2,
+    between: Window | None = None,
+    average: int = 1,
+) -> Static:
+    """Fit a polynomial to the points beside the peaks, weighted as counts are.
+
+    Parameters
+    ----------
+    x, y, between
+        As in `linear`; outside ``between`` nothing is fitted and the background is constant.
+    peaks : (low, high)
+        Range that is left out.
+    order : int
+        0 to 5.
+    average : int
+        Without meaning here.
+
+    Returns
+    -------
+    background : ndarray, shape (N,)
+    params : dict
+        ``coefficients`` (rising powers of x scaled to -1 to 1), ``converged``.
+
+    Raises
+    ------
+    ModelError
+        If fewer points than coefficients lie beside the peaks, or the arrays cannot be used.
+    """
+    xs, ys, window = _prepare("polynomial", x, y, between, average)
+    xw, yw = xs[window], ys[window]
+    beside = (xw < min(peaks)) | (xw > max(peaks))
+    if not 0 <= order <= 5 or np.count_nonzero(beside) <= order + 1:
+        raise ModelError(
+            f"polynomial: order {order} through {np.count_nonzero(beside)} points beside "
+            f"{min(peaks):g} to {max(peaks):g}; order 0 to 5 and more points than that are allowed"
+        )
+    scaled = 2.0 * (xw - xw[0]) / (xw[-1] - xw[0]) - 1.0
+    if not np.isfinite(yw).all():
+        return np.full_like(ys, np.nan), {"coefficients": np.full(order + 1, np.nan),
+                                          "converged": False}  # fmt: skip
+    least = max(float(np.max(np.abs(yw))) * 1e-6, 1e-300)
+    weight = 1.0 / np.sqrt(np.maximum(np.abs(yw[beside]), least))
+    found = np.polynomial.polynomial.polyfit(scaled[beside], yw[beside], order, w=weight)
+    inside = np.polynomial.polynomial.polyval(scaled, found)
+    return _spread(ys, window, inside), {"coefficients": found, "converged": True}
+
+
 def baseline(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
@@ -470,5 +523,6 @@ STATIC: dict[str, Callable[..., Static]] = {
     "offset_shirley": offset_shirley,
     "tougaard": tougaard,
     "step": step,
+    "polynomial": polynomial,
     "baseline": baseline,
 }

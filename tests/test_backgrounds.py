@@ -15,7 +15,8 @@ from spectra.shapes import SHAPES
 from .test_shapes import casaxps_columns
 
 X = np.linspace(155.0, 175.0, 401)
-KNOBS = {"baseline": {"method": "asls"}, "step": {"center": 164.0, "width": 1.5}}
+KNOBS = {"baseline": {"method": "asls"}, "step": {"center": 164.0, "width": 1.5},
+         "polynomial": {"peaks": (158.5, 169.0)}}  # fmt: skip
 
 
 def peaks(x=X):
@@ -332,3 +333,15 @@ def test_shirley_and_tougaard_are_those_of_lmfitxps():
         ground, params = backgrounds.tougaard(x, y, material=material)
         np.testing.assert_allclose(ground, curve, atol=3e-5)
         assert params["b"] == pytest.approx(b, rel=1e-5)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_polynomial_beside_the_peaks(order):
+    truth = np.polynomial.polynomial.polyval(
+        (X - 165.0) / 10.0, [400.0, 30.0, -12.0, 5.0][: order + 1]
+    )
+    ground, params = backgrounds.polynomial(X, peaks() + truth, peaks=(157.0, 170.0), order=order)
+    np.testing.assert_allclose(ground, truth, rtol=1e-6)
+    assert params["coefficients"].size == order + 1
+    with pytest.raises(ModelError, match="beside"):
+        backgrounds.polynomial(X, truth, peaks=(155.0, 174.95), order=2)

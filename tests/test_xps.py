@@ -259,6 +259,25 @@ def test_static_backgrounds_are_variables_and_counts_stay(kind):
         wb.correct(ds, kind, between=(300, 310))
 
 
+def test_backgrounds_with_settings_of_their_own():
+    ds = simulate("xps").isel(time=0)
+    x = ds["binding_energy"].values
+    own = wb.correct(ds, "tougaard", b=900.0, c=600.0, sign=-1.0, d=300.0, gap=4.0)
+    other = wb.correct(ds, "tougaard")
+    assert not np.allclose(own["background"], other["background"])
+    fixed = wb.correct(ds, "tougaard", b=1e-3, scale="fixed")
+    np.testing.assert_allclose(fixed["background"], fixed["background"][0], rtol=1e-3)
+    stepped = wb.correct(ds, "step", center=float(x.mean()), average=9)
+    ends = stepped["background"].values[[0, -1]]
+    assert np.min(ends) <= stepped["background"].values[x.size // 2] <= np.max(ends)
+    smooth = wb.correct(ds, "polynomial", peaks=(157.5, 166.0), order=1)
+    np.testing.assert_allclose(np.diff(smooth["background"], 2), 0.0, atol=1e-6)
+    with pytest.raises(InterphaseError, match="beside"):
+        wb.correct(ds, "polynomial", peaks=(float(x[0]), float(x[-1])))
+    with pytest.raises(InterphaseError, match="center"):
+        wb.correct(ds, "step")
+
+
 def test_dead_time_is_inverted_with_its_error():
     x = np.linspace(150.0, 170.0, 40)
     true = np.linspace(1e4, 2e6, 40)  # counts per second

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -41,6 +41,30 @@ class Tougaard(Ends):
         "universal", description="cross-section: " + ", ".join(sorted(CROSS_SECTIONS))
     )
     gap: float = Field(0.0, ge=0, description="loss below which nothing is lost (U4), eV")
+    b: float | None = Field(None, gt=0, description="B of a cross-section of your own, eV2")
+    c: float | None = Field(None, gt=0, description="its C, eV2")
+    sign: float | None = Field(
+        None, description="its factor of T2: 1 with two parameters, -1 with three, any with four"
+    )
+    d: float | None = Field(None, ge=0, description="its D, eV2; 0 with two parameters")
+    scale: Literal["match", "fixed"] = Field(
+        "match", description="match: B so that it meets the data at the high end; fixed: B as given"
+    )
+
+
+class StepBackground(Ends):
+    """A step between the end values."""
+
+    center: float = Field(description="where the step is half way, eV")
+    width: float = Field(1.0, gt=0, description="full width of its derivative, eV")
+    edge: Literal["erf", "arctan"] = Field("erf", description="a Gaussian's or Lorentzian's step")
+
+
+class PolynomialBackground(Ends):
+    """A polynomial through the points beside the peaks."""
+
+    peaks: tuple[float, float] = Field(description="binding energies that are left out, eV")
+    order: int = Field(2, ge=0, le=5, description="order of the polynomial")
 
 
 class DeadTime(Settings):
