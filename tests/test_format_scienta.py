@@ -139,3 +139,10 @@ def test_iterations_are_scans_not_slices(tmp_path):
     ds = formats.read(path)["S 2p"]
     assert ds["intensity"].dims == ("scan", "binding_energy")
     np.testing.assert_array_equal(ds["intensity"].values, y.T)
+
+
+def test_counting_time_of_all_sweeps():
+    # Swept mode, 203 ms steps over 111 detector steps: 2 sweeps in one file, 10 in the other.
+    for name, seconds, sweeps in (("Ag_0001", 45.066, 2), ("Ag_0002", 225.33, 10)):
+        (ds,) = formats.read(data(f"xps/scienta/{name}.txt")).values()
+        assert ds.attrs["counting_time_s"] == seconds == pytest.approx(sweeps * 22.533)

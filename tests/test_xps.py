@@ -306,6 +306,8 @@ def test_join_refuses_what_does_not_belong_together():
         join({"S 2p": flat(np.arange(50), np.linspace(155, 170, 50), sample="B"), "P 2p": a})
     with pytest.raises(ModelError, match="two regions"):
         join({"S 2p": b})
+    with pytest.raises(ModelError, match="sweeps differ"):
+        join({"S 2p": b.assign_attrs(sweeps=4), "P 2p": a.assign_attrs(sweeps=10)})
 
 
 @pytest.mark.parametrize("noted", [False, True])

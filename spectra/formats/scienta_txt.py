@@ -4,7 +4,8 @@
 again, the others are the values along dimension 2 (angle or position); with a third dimension there
 is a ``[Data n:k]`` for each of its points, kept as ``scan``. ``Energy Scale`` in
 ``[Info]`` says whether dimension 1 is a kinetic or a binding energy; ``Excitation Energy`` turns
-one into the other. Intensities are kept; with ``DetectorMode=ADC`` they are arbitrary units, else
+one into the other. ``Time per Spectrum Channel`` (s, all sweeps) is the counting time. Intensities
+are kept; with ``DetectorMode=ADC`` they are arbitrary units, else
 counts where they are whole. Uncertainties: only those of counting, for counts.
 """
 
@@ -129,6 +130,7 @@ def scienta_region(
         rows.reshape([v.size for v in outer.values()] + [rows.shape[-1]]),
         units="counts" if counts else "1",
         attrs=attrs,
+        seconds=max(_number(info.get("Time per Spectrum Channel", "")) or 0.0, 0.0),
         outer=outer,
     )
 

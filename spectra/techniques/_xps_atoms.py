@@ -17,7 +17,7 @@ from ..component import Component, Components, Param, validated_components
 from ..convention import COUNTS, where
 from ..errors import ModelError
 from ._xps_correct import response_at
-from ._xps_join import counting_time
+from ._xps_join import counting_time, refuse_unknown_times
 
 Array = npt.NDArray[np.float64]
 
@@ -161,6 +161,7 @@ def _comparable(fits: Mapping[str, xr.Dataset]) -> None:
             f"atomic percent: counts, and no counting time of {', '.join(map(repr, without))}; set "
             "attrs['counting_time_s'] (dwell time x sweeps) before the fit"
         )
+    refuse_unknown_times({k: f.attrs for k, f in fits.items()}, list(counted.values()))
     for key, fit in fits.items():
         for what, tolerance in (("pass_energy_eV", 0.01), ("photon_energy_eV", 1e-3)):
             pair = [float(f.attrs.get(what, 0.0) or 0.0) for f in (first, fit)]

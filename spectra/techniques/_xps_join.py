@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -106,6 +107,23 @@ def counting_time(ds: xr.Dataset) -> float:
     return float(ds.attrs.get("dwell_time_s", 0.0) or 0.0) * float(ds.attrs.get("sweeps", 1) or 1)
 
 
+def refuse_unknown_times(attrs: Mapping[str, Mapping[str, Any]], times: list[float]) -> None:
+    """Refuse regions of different sweeps whose counting times are not stated.
+
+    Raises
+    ------
+    ModelError
+        Naming them.
+    """
+    sweeps = {name: float(a.get("sweeps", 1) or 1) for name, a in attrs.items()}
+    if max(times) <= 0 and len(set(sweeps.values())) > 1:
+        told = ", ".join(f"{name!r} {n:g}" for name, n in sweeps.items())
+        raise ModelError(
+            f"sweeps differ ({told}) and no counting time is stated; set "
+            "attrs['counting_time_s'] (dwell time x sweeps) of each"
+        )
+
+
 def _note_response(joined: xr.Dataset, parts: list[tuple[str, xr.Dataset]]) -> None:
     """Put the regions' noted responses, and counting times that differ, into attrs."""
     known = [json.loads(str(ds.attrs.get("response", "{}"))) for _, ds in parts]
@@ -129,6 +147,8 @@ def _note_response(joined: xr.Dataset, parts: list[tuple[str, xr.Dataset]]) -> N
         if max(times) > 1.001 * min(times):
             nodes = [float(ds["binding_energy"][k]) for _, ds in parts for k in (0, -1)]
             response["counting_time"] = [nodes, [float(f"{t:.8g}") for t in times for _ in (0, 1)]]
+    if joined["intensity"].attrs["units"] == COUNTS:
+        refuse_unknown_times({name: ds.attrs for name, ds in parts}, times)
     if max(times) > 1.001 * min(times):
         for key in ("counting_time_s", "dwell_time_s", "sweeps"):
             joined.attrs.pop(key, None)
