@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -109,17 +110,32 @@ def started(ds: xr.Dataset, components: Components) -> Components:
     """Return the components with areas from a linear fit to the mean spectrum."""
     x = ds[ds["intensity"].dims[-1]].values
     mean, good = mean_spectrum(ds)
-    a = columns(components, x)
+    free = [c.name for c in components if c.params["area"].expr is None]
+    a = np.zeros((len(free), x.size))
+    for c, row in zip(components, columns(components, x), strict=True):
+        owner, share = _owner(c)
+        if owner in free:
+            a[free.index(owner)] += share * row
     scale = 1.0 / np.sqrt(np.maximum(mean, 0.1)) * good
     norm = np.maximum(np.sqrt(np.sum((a * scale) ** 2, axis=1)), 1e-300)
     q, *_ = np.linalg.lstsq((a * scale / norm[:, None]).T, mean * scale, rcond=1e-10)
+    found = dict(zip(free, q / norm, strict=True))
     items = []
-    for c, value in zip(components, q / norm, strict=True):
+    for c in components:
         area = c.params["area"]
         if area.expr is not None:
             items.append(c)
             continue
-        start = max(float(value), 0.0) if area.min == 0.0 else float(value)
+        start = max(float(found[c.name]), 0.0) if area.min == 0.0 else float(found[c.name])
         params = {**c.params, "area": area.model_copy(update={"value": start})}
         items.append(c.model_copy(update={"params": params}))
     return Components(items, components.common)
+
+
+def _owner(component: Component) -> tuple[str, float]:
+    """Return whose area a component's is a share of (``0.3 * Li2S.area``), and the share."""
+    expr = component.params["area"].expr
+    if expr is None:
+        return component.name, 1.0
+    tied = re.fullmatch(r"\s*([0-9.eE+-]+)\s*\*\s*(\w+)\.area\s*", expr)
+    return (tied[2], float(tied[1])) if tied else ("", 0.0)

@@ -459,29 +459,35 @@ def _factors(
 
     def computed(name: str, factor: float, wide: float) -> Array:
         lines = found[name]
-        total = np.zeros_like(x)
-        for wave, share in ((one, 1.0), (two, ratio)):
-            if not wave or not share:
-                continue
-            sine = np.sin(np.radians(lines.two_theta) / 2.0) * wave / one / factor
-            for s, a in zip(sine, lines.strength, strict=True):
-                if s >= 1.0:
-                    continue
-                place = 2.0 * np.degrees(np.arcsin(s))
-                i, j = np.searchsorted(x, [place - 15 * wide, place + 15 * wide])
-                if j > i:
-                    total[i:j] += pseudo_voigt(x[i:j], share * a, place, wide, 0.5)[0]
-        return total / max(float(total.max()), 1e-300)
+        waves = [(wave, share) for wave, share in ((one, 1.0), (two, ratio)) if wave and share]
+        half = np.sin(np.radians(lines.two_theta) / 2.0) / factor
+        sine = np.concatenate([half * wave / one for wave, _ in waves])
+        area = np.concatenate([lines.strength * share for _, share in waves])
+        area, sine = area[sine < 1.0], sine[sine < 1.0]
+        place = 2.0 * np.degrees(np.arcsin(sine))
+        first, last = np.searchsorted(x, [place - 15 * wide, place + 15 * wide])
+        at = first[:, None] + np.arange(max(int((last - first).max(initial=0)), 1))
+        there = at < last[:, None]
+        at = np.minimum(at, x.size - 1)
+        value = area[:, None] * pseudo_voigt(x[at], 1.0, place[:, None], wide, 0.5)[0]
+        total = np.bincount(at[there], value[there], minlength=x.size)
+        return np.asarray(total / max(float(total.max()), 1e-300))
 
-    def cost(trial: dict[str, float], wide: float) -> float:
-        a = np.vstack([smooth, *[column(n, f, wide) for n, f in trial.items()]])
-        q = np.linalg.pinv(a @ a.T, rcond=1e-12, hermitian=True) @ (a @ y)
-        return float(np.sum((q @ a - y) ** 2))
+    def best(name: str, factors: Array, wide: float) -> float:
+        """Return the factor with which a phase, beside all others, leaves least."""
+        others = [column(n, f, wide) for n, f in out.items() if n != name]
+        a = np.vstack([smooth, *others])
+        size, along = np.linalg.eigh(a @ a.T)
+        sane = size > 1e-12 * size[-1]
+        basis = (along[:, sane] / np.sqrt(size[sane])).T @ a
+        rest = y - (basis @ y) @ basis
+        own = np.array([column(name, float(f), wide) for f in factors])
+        own = own - (own @ basis.T) @ basis
+        power = np.maximum(np.sum(own**2, axis=1), 1e-300)
+        return float(factors[int(np.argmax((own @ rest) ** 2 / power))])
 
     for wide, reach, count in ((4 * width, settings.cell_range, 33), (2 * width, 4e-3, 17),
                                (width, 1.2e-3, 13)):  # fmt: skip
         for name in found:
-            grid = out[name] + np.linspace(-reach, reach, count)
-            costs = [cost({**out, name: float(f)}, wide) for f in grid]
-            out[name] = float(grid[int(np.argmin(costs))])
+            out[name] = best(name, out[name] + np.linspace(-reach, reach, count), wide)
     return out
