@@ -54,6 +54,19 @@ def test_what_lies_below_its_limit_is_flagged(fitted):
     assert (flags == names.index("below_detection_limit")).mean() > 0.5
 
 
+def test_a_share_far_below_zero_flags_all_shares(fitted):
+    fit = fitted[2].copy(deep=True)
+    at = [str(p) for p in fit["param"].values].index("Li2S.area")
+    fit["value"][1, at] = -8.0 * fit["stderr"][1, at]
+    fit["value"][2, at] = -2.0 * fit["stderr"][2, at]
+    amounts = wb.quantify(fit)
+    names = str(amounts["flag"].attrs["flag_meanings"]).split()
+    told = [[names[k] for k in row] for row in amounts["flag"].values]
+    assert told[1] == ["below_zero", "below_zero"]
+    assert set(told[2]) == {"ok", "below_detection_limit"}
+    assert told[0] == ["ok", "ok"]
+
+
 def test_a_result_says_what_made_it(fitted):
     amounts = wb.quantify(fitted[2])
     assert amounts.attrs["library_hash"] == fitted[2].attrs["library_hash"]

@@ -18,8 +18,10 @@ from .result import components_of
 from .steps import record, require
 
 CONVENTION = "amount-1"
-FLAGS = ("ok", "below_detection_limit", "indistinct", "fit_flagged", "no_value")
-OK, BELOW_LIMIT, INDISTINCT, FIT_FLAGGED, NO_VALUE = range(5)
+FLAGS = ("ok", "below_detection_limit", "indistinct", "fit_flagged", "no_value", "below_zero")
+OK, BELOW_LIMIT, INDISTINCT, FIT_FLAGGED, NO_VALUE, BELOW_ZERO = range(6)
+_BELOW = 5.0
+"""Standard errors below zero that noise does not reach in the largest maps."""
 
 Array = npt.NDArray[np.float64]
 
@@ -56,7 +58,8 @@ def quantify(fit: xr.Dataset, *, library: references.Library | None = None) -> x
     -----
     ``limit`` is the smallest amount that would be found with 95 % probability at 5 % false alarms,
     ``3.29 sigma`` with the standard error at hand for sigma (L. A. Currie, Anal. Chem. 40 (1968)
-    586, eq. 7b for a known background).
+    586, eq. 7b for a known background). Flag ``below_zero``: an amount five standard errors below
+    zero says that the model is wrong; shares of one spectrum are then flagged together.
     """
     require(fit, "fit-1", "workbench.fit(ds, components)")
     handler = techniques.get(fit.attrs["technique"])
@@ -127,9 +130,12 @@ def _amounts(
     limit = 3.29 * stderr
     bad = ~np.isfinite(amount) | ~np.isfinite(stderr)
     indistinct = _flagged(fit, meaning, "indistinct") | pairs.any(axis=-1)
+    below = amount < -_BELOW * stderr
+    if meaning.kind == "fraction":  # what is wrong with one share is wrong with all
+        below = np.broadcast_to(below.any(axis=-1, keepdims=True), below.shape)
     flag = np.select(
-        [bad, indistinct, _fit_flagged(fit)[..., None], amount < limit],
-        [NO_VALUE, INDISTINCT, FIT_FLAGGED, BELOW_LIMIT],
+        [bad, indistinct, _fit_flagged(fit)[..., None], below, amount < limit],
+        [NO_VALUE, INDISTINCT, FIT_FLAGGED, BELOW_ZERO, BELOW_LIMIT],
         OK,
     ).astype(np.uint8)
     dims = (*outer, "species")
