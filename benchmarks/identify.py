@@ -31,7 +31,8 @@ import xarray as xr
 import references
 import workbench as wb
 from workbench.identify import Identification
-from workbench.identify.evidence import Fitted, View
+from workbench.identify.evidence import View
+from workbench.identify.fitted import Fitted
 
 CURRIE = 3.29
 ELEMENTS = {

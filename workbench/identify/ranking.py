@@ -21,7 +21,8 @@ from spectra.errors import CalibrationError
 
 from ..errors import FitError, OrderError
 from .answer import Finding, Identification
-from .evidence import Amounts, View
+from .evidence import View
+from .fitted import Amounts
 from .flexible import RIGID, Freedom
 from .remains import calibrations_of, notes_of, remains, rival_of
 from .representative import representatives

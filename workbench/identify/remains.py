@@ -10,7 +10,8 @@ import xarray as xr
 
 from ..engine.uncertainty import invert
 from .answer import Misfit, Unexplained
-from .evidence import Fitted, View, typical_width
+from .evidence import View, typical_width
+from .fitted import Fitted
 from .flexible import ASYMMETRY, MIXING, MOVED
 from .trials import Trial
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..engine.plan import jacobian
-from .evidence import Fitted, View, area_columns, solved
+from .evidence import View, area_columns, solved
+from .fitted import Fitted
 from .trials import Set, Trial
 
 Array = npt.NDArray[np.float64]

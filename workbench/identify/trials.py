@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .evidence import Amounts, Fitted, View, typical_width
+from .evidence import View, typical_width
+from .fitted import Amounts, Fitted
 from .flexible import RIGID, Freedom
 
 Array = npt.NDArray[np.float64]
