@@ -92,15 +92,15 @@ def test_magnesium_source_has_its_own_factors(level, ratio):
      (5414.7, "epdl97_5414.8"), (None, "scofield_1486.6")],
 )  # fmt: skip
 def test_factors_follow_the_photon_energy(photon, chosen):
-    from spectra.techniques.xps import _sensitivity
+    from spectra.techniques._xps_atoms import sensitivity_of
 
     library = load()
     line = next(i for i in library["Li2S"].lines if i.transition == "S 2p")
     attrs = {} if photon is None else {"photon_energy_eV": photon}
     factors = library.core_level("S 2p").rsf
-    assert _sensitivity(line, attrs, library) == pytest.approx(factors[chosen])
+    assert sensitivity_of(line, attrs, library) == pytest.approx(factors[chosen])
     told = {**attrs, "sensitivity": "epdl97_1486.6"}
-    assert _sensitivity(line, told, library) == pytest.approx(factors["epdl97_1486.6"])
+    assert sensitivity_of(line, told, library) == pytest.approx(factors["epdl97_1486.6"])
 
 
 def test_only_approximate_values_stand_without_a_source():

@@ -22,8 +22,8 @@ RENAMED = {
 }  # fmt: skip
 ELSEWHERE = {("C_sp2", "7Li"): "LiC6"}
 """Rows of one species in the tables that are a species of their own here."""
-NOT_OF_THE_SPECIES = {("Y0", "Y 3d", 156.6)}
-"""A row for comparison only: the oxide on yttrium metal."""
+NOT_OF_THE_SPECIES = {("Y0", "Y 3d", 156.6), ("Al", "Al 2p", 74.4)}
+"""Rows of the oxide on a metal; that on aluminium is the species Al2O3."""
 
 
 def rows(table):
